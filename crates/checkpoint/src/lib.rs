@@ -1,0 +1,1 @@
+//! Weights, arrays and run states on disk.

@@ -1,0 +1,1 @@
+//! Runs tensor programs on the CPU.

@@ -1,0 +1,1 @@
+//! Data sets, loader threads, arrays and pictures on disk.

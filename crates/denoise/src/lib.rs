@@ -1,0 +1,1 @@
+//! Networks as denoisers, preconditioning and ideal denoisers.

@@ -1,0 +1,1 @@
+//! The formulas of EDM as plain f64 functions.

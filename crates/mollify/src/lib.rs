@@ -1,0 +1,1 @@
+//! Train and sample diffusion models from RON pipelines.

@@ -1,0 +1,1 @@
+//! Pipelines as entities: nodes, wires, ticks.

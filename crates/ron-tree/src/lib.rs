@@ -1,0 +1,1 @@
+//! RON that remembers where every value came from.

@@ -1,0 +1,1 @@
+//! Graphs of tensor operations, their gradients and the plans that devices run.

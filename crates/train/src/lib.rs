@@ -1,0 +1,1 @@
+//! Corruption, gradients, Adam, EMA and checkpoints.

@@ -1,0 +1,1 @@
+//! U-Nets of EDM as tensor graphs.
