@@ -1,0 +1,380 @@
+//! Turns operations into kernel calls: a fixed list of patterns, no search.
+//!
+//! - What follows a convolution or the gradient of a norm, `+ bias`, `+ embedding`, `+ residual`, `* constant`, in this
+//!   order, becomes its [`Store`].
+//! - Plain resampling and normalisation in front of a convolution become its [`Load`], also in its weight gradient:
+//!   they are worked out again rather than kept.
+//! - Elementwise formulas melt into the only formula or fold that reads them.
+//! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, Step, Store, WeightGradient};
+use super::root;
+use crate::op::{Fold, Op, Resample};
+use crate::{Destination, Expr, Graph, Value};
+
+/// Formulas stop growing here: beyond, fusing saves little.
+const LARGEST_FORMULA: usize = 96;
+
+/// Formulas stop taking in others here: devices bind no more tensors than twice this at once.
+const MOST_INPUTS: usize = 8;
+
+pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
+    let mut fuser = Fuser::new(graph);
+    fuser.find_stores();
+    fuser.lower_outputs();
+    fuser.finish()
+}
+
+struct Fuser<'a> {
+    graph: &'a Graph,
+    users: HashMap<Value, Vec<Value>>,
+    outputs: HashSet<Value>,
+    /// The last value of a chain of stores, with what starts it.
+    stores: HashMap<Value, (Value, Store)>,
+    /// Values inside such a chain.
+    inside: HashSet<Value>,
+    /// Steps by the value that they make, which is also their order.
+    steps: BTreeMap<Value, Step>,
+    /// Steps that change inputs, after all others.
+    last: Vec<Step>,
+}
+
+impl<'a> Fuser<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let mut fuser = Fuser {
+            graph,
+            users: HashMap::new(),
+            outputs: graph.outputs().iter().map(|output| output.value).collect(),
+            stores: HashMap::new(),
+            inside: HashSet::new(),
+            steps: BTreeMap::new(),
+            last: Vec::new(),
+        };
+        for value in live(graph) {
+            for input in &graph.operation(value).inputs {
+                let users = fuser.users.entry(*input).or_default();
+                if !users.contains(&value) {
+                    users.push(value);
+                }
+            }
+        }
+        fuser
+    }
+
+    /// The only reader of a value that nothing else needs.
+    fn only_user(&self, value: Value) -> Option<Value> {
+        match self.users.get(&value).map(Vec::as_slice) {
+            Some([user]) if !self.outputs.contains(&value) => Some(*user),
+            _ => None,
+        }
+    }
+
+    fn op(&self, value: Value) -> &'a Op {
+        &self.graph.operation(value).op
+    }
+
+    fn inputs(&self, value: Value) -> &'a [Value] {
+        &self.graph.operation(value).inputs
+    }
+
+    // Stores.
+
+    fn find_stores(&mut self) {
+        for value in self.graph.values() {
+            if matches!(self.op(value), Op::Conv | Op::ConvInputGradient | Op::NormalizeGradient(_)) {
+                let (mut end, mut store, mut chain) = (value, Store::default(), Vec::new());
+                while let Some(user) = self.only_user(end).filter(|user| !self.stores.contains_key(user)) {
+                    if !self.absorb(end, user, &mut store) {
+                        break;
+                    }
+                    chain.push(end);
+                    end = user;
+                }
+                self.inside.extend(chain);
+                self.stores.insert(end, (value, store));
+            }
+        }
+    }
+
+    /// Takes the formula `user` of `result` into the store, if it is one of those that a store can do next.
+    fn absorb(&self, result: Value, user: Value, store: &mut Store) -> bool {
+        let Op::Map { expr } = self.op(user) else { return false };
+        if store.scale != 1.0 || self.graph.shape(user) != self.graph.shape(result) {
+            return false;
+        }
+        let inputs = self.inputs(user);
+        if let Some(factor) = as_scale(expr).filter(|_| inputs == [result]) {
+            store.scale = factor;
+            return true;
+        }
+        let other = match inputs {
+            [a, b] if is_sum(expr) && *a == result && *b != result => *b,
+            [b, a] if is_sum(expr) && *a == result && *b != result => *b,
+            _ => return false,
+        };
+        // A value inside another chain is never made on its own.
+        !self.inside.contains(&other) && self.absorb_sum(result, other, store)
+    }
+
+    fn absorb_sum(&self, result: Value, other: Value, store: &mut Store) -> bool {
+        let (shape, added) = (self.graph.shape(result), self.graph.shape(other));
+        let (channels, last) = (shape.channels(), store.residual.is_some());
+        if last {
+            return false;
+        }
+        if added == shape {
+            store.residual = Some(other);
+        } else if added.len() == channels && added.channels() == channels && store.channel.is_none() {
+            // With one sample, what is added to a channel looks like a bias; both may be there.
+            let slot = if store.bias.is_none() { &mut store.bias } else { &mut store.channel };
+            *slot = Some(other);
+        } else if added.len() == shape[0] * channels && added[0] == shape[0] && store.channel.is_none() {
+            store.channel = Some(other);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    // Loads.
+
+    fn load(&self, value: Value) -> Load {
+        let (mut source, mut resample) = (value, None);
+        if let Op::Resample(plain) = self.op(source)
+            && is_plain(plain)
+        {
+            (source, resample) = (self.inputs(source)[0], Some(plain.clone()));
+        }
+        let Op::Normalize(normalize) = self.op(source) else { return Load { source, norm: None, resample } };
+        let [x, stats, scale, shift, keys @ ..] = self.inputs(source) else {
+            unreachable!("normalize has inputs")
+        };
+        let dropout = normalize.dropout.zip(keys.first().copied());
+        let (groups, silu) = (normalize.groups, normalize.silu);
+        let norm = Norm { groups, silu, dropout, stats: *stats, scale: *scale, shift: *shift };
+        Load { source: *x, norm: Some(norm), resample }
+    }
+
+    // Formulas.
+
+    /// The formula of a value with everything melted in that only it reads; `all` melts in all of the same shape.
+    fn formula(&self, value: Value, all: bool) -> (Vec<Value>, Expr) {
+        let mut inputs = Vec::new();
+        let expr = self.melt(value, value, all, &mut inputs);
+        (inputs, expr)
+    }
+
+    fn melt(&self, value: Value, top: Value, all: bool, inputs: &mut Vec<Value>) -> Expr {
+        let Op::Map { expr } = self.op(value) else { return Self::number(value, inputs) };
+        let melted: Vec<Expr> = self
+            .inputs(value)
+            .iter()
+            .map(|input| match self.melts(*input, top, all) && (all || inputs.len() < MOST_INPUTS) {
+                true => self.melt(*input, top, all, inputs),
+                false => Self::number(*input, inputs),
+            })
+            .collect();
+        expr.substitute(&|i| melted[i].clone())
+    }
+
+    fn number(value: Value, inputs: &mut Vec<Value>) -> Expr {
+        let at = inputs.iter().position(|input| *input == value).unwrap_or_else(|| {
+            inputs.push(value);
+            inputs.len() - 1
+        });
+        Expr::Input(at)
+    }
+
+    fn melts(&self, value: Value, top: Value, all: bool) -> bool {
+        let Op::Map { expr } = self.op(value) else { return false };
+        self.graph.shape(value) == self.graph.shape(top)
+            && !self.stores.contains_key(&value)
+            && !self.inside.contains(&value)
+            && (all || (self.only_user(value).is_some() && expr.size() <= LARGEST_FORMULA))
+    }
+
+    // Outputs.
+
+    fn lower_outputs(&mut self) {
+        let stored = self.stored_formulas();
+        self.lower_stored(&stored);
+        for output in self.graph.outputs() {
+            match output.to {
+                Destination::Named(_) => self.lower(output.value),
+                Destination::Into { input, offset } if !stored.contains(&output.value) => {
+                    self.lower(output.value);
+                    self.last.push(copy(self.graph, output.value, (input, offset), false));
+                }
+                Destination::Into { .. } => {}
+                Destination::AddedTo { input, offset } => self.lower_added(output.value, (input, offset)),
+            }
+        }
+    }
+
+    /// The formulas that can be stored over inputs in one pass: they read those inputs at the place they write only.
+    fn stored_formulas(&self) -> Vec<Value> {
+        let into = |value: &Value| {
+            self.graph.outputs().iter().any(|o| o.value == *value && matches!(o.to, Destination::Into { .. }))
+        };
+        let formulas: Vec<Value> = self.graph.values().filter(into).collect();
+        let elementwise = |value: &Value| {
+            matches!(self.op(*value), Op::Map { .. })
+                && self.graph.shape(*value) == self.graph.shape(formulas[0])
+                && self.users.get(value).is_none_or(|users| users.iter().all(|user| formulas.contains(user)))
+                && self.formula(*value, true).0.iter().all(|input| self.is_whole(*input, *value))
+        };
+        if formulas.iter().all(elementwise) { formulas } else { Vec::new() }
+    }
+
+    /// Whether an input of a stored formula is a scalar or lines up with the whole of what is stored.
+    fn is_whole(&self, input: Value, formula: Value) -> bool {
+        let shape = self.graph.shape(input);
+        shape.is_scalar()
+            || (shape == self.graph.shape(formula) && matches!(self.op(input), Op::Input { .. }))
+    }
+
+    fn lower_stored(&mut self, formulas: &[Value]) {
+        if formulas.is_empty() {
+            return;
+        }
+        let (mut inputs, mut exprs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        for output in self.graph.outputs() {
+            if let Destination::Into { input, offset } = output.to {
+                exprs.push(self.melt(output.value, output.value, true, &mut inputs));
+                outputs.push(Made { value: output.value, into: Some((input, offset)) });
+            }
+        }
+        inputs.iter().for_each(|input| self.lower(*input));
+        let shape = self.graph.shape(formulas[0]).clone();
+        let kernel = Kernel::Map(Map { shape, inputs, exprs });
+        self.last.push(Step { kernel, outputs, accumulate: false });
+    }
+
+    fn lower_added(&mut self, value: Value, to: (Value, usize)) {
+        let made = root(self.graph, value);
+        let alone = self.users.get(&made).is_none_or(|users| users.iter().all(|user| *user == value))
+            && self.graph.outputs().iter().filter(|output| root(self.graph, output.value) == made).count()
+                == 1;
+        self.lower(made);
+        match self.steps.get_mut(&made) {
+            Some(step) if alone && folds_samples(&step.kernel) => {
+                step.accumulate = true;
+                step.outputs[0].into = Some(to);
+            }
+            _ => self.last.push(copy(self.graph, value, to, true)),
+        }
+    }
+
+    // Steps.
+
+    /// Makes the step for a value and, first, those for all it reads.
+    fn lower(&mut self, value: Value) {
+        let mut waiting = vec![value];
+        while let Some(value) = waiting.pop() {
+            let value = root(self.graph, value);
+            if self.steps.contains_key(&value) || is_given(self.op(value)) {
+                continue;
+            }
+            let kernel = self.kernel(value);
+            waiting.extend(kernel.inputs());
+            let outputs = vec![Made { value, into: None }];
+            self.steps.insert(value, Step { kernel, outputs, accumulate: false });
+        }
+    }
+
+    fn kernel(&self, value: Value) -> Kernel {
+        let (start, store) = self.stores.get(&value).cloned().unwrap_or((value, Store::default()));
+        let inputs = self.inputs(start);
+        match self.op(start) {
+            Op::Conv => {
+                let load = self.load(inputs[0]);
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: false, store })
+            }
+            Op::ConvInputGradient => {
+                let load = Load { source: inputs[0], norm: None, resample: None };
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: true, store })
+            }
+            Op::ConvWeightGradient { taps } => {
+                let load = self.load(inputs[0]);
+                Kernel::ConvWeightGradient(WeightGradient { load, dy: inputs[1], taps: *taps })
+            }
+            op @ Op::NormalizeGradient(_) => {
+                Kernel::NormalizeGradient { op: op.clone(), inputs: inputs.to_vec(), store }
+            }
+            Op::Map { .. } => {
+                let (inputs, expr) = self.formula(start, false);
+                Kernel::Map(Map { shape: self.graph.shape(start).clone(), inputs, exprs: vec![expr] })
+            }
+            Op::Reduce { by, axes } => {
+                let shape = self.graph.shape(inputs[0]).clone();
+                let (inputs, expr) = match self.melts(inputs[0], inputs[0], false) {
+                    true => self.formula(inputs[0], false),
+                    false => (inputs.to_vec(), Expr::Input(0)),
+                };
+                Kernel::Reduce { map: Map { shape, inputs, exprs: vec![expr] }, by: *by, axes: axes.clone() }
+            }
+            op => Kernel::Plain { op: op.clone(), inputs: inputs.to_vec() },
+        }
+    }
+
+    fn finish(self) -> Vec<Step> {
+        self.steps.into_values().chain(self.last).collect()
+    }
+}
+
+/// The values that outputs depend on.
+fn live(graph: &Graph) -> HashSet<Value> {
+    let mut live = HashSet::new();
+    let mut waiting: Vec<Value> = graph.outputs().iter().map(|output| output.value).collect();
+    while let Some(value) = waiting.pop() {
+        if live.insert(value) {
+            waiting.extend(&graph.operation(value).inputs);
+        }
+    }
+    live
+}
+
+/// Whether a value is there before the first step.
+pub(super) fn is_given(op: &Op) -> bool {
+    matches!(op, Op::Input { .. } | Op::Scalar { .. } | Op::Table { .. } | Op::Window { .. })
+}
+
+/// Kernels that add to what is there sample by sample, so that a batch may come in parts.
+fn folds_samples(kernel: &Kernel) -> bool {
+    match kernel {
+        Kernel::ConvWeightGradient(_) => true,
+        Kernel::Reduce { by: Fold::Sum, axes, .. } => axes == &[0],
+        Kernel::Plain { op: Op::MatMul { transpose_left: true, transpose_right: false }, .. } => true,
+        _ => false,
+    }
+}
+
+fn copy(graph: &Graph, value: Value, to: (Value, usize), accumulate: bool) -> Step {
+    let map = Map { shape: graph.shape(value).clone(), inputs: vec![value], exprs: vec![Expr::Input(0)] };
+    let kernel = Kernel::Map(map);
+    Step { kernel, outputs: vec![Made { value, into: Some(to) }], accumulate }
+}
+
+fn is_sum(expr: &Expr) -> bool {
+    *expr == Expr::Input(0) + Expr::Input(1) || *expr == Expr::Input(1) + Expr::Input(0)
+}
+
+fn as_scale(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Binary(crate::Binary::Mul, a, b) => match (a.as_ref(), b.as_ref()) {
+            (Expr::Input(0), Expr::Constant(factor)) | (Expr::Constant(factor), Expr::Input(0)) => {
+                Some(*factor)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether resampling repeats or averages 2x2 pixels.
+fn is_plain(resample: &Resample) -> bool {
+    let plain = if resample.up { Resample::up(&[1.0, 1.0]) } else { Resample::down(&[1.0, 1.0]) };
+    *resample == plain
+}

@@ -1,0 +1,217 @@
+//! Graphs: what they share, print and refuse, and what their gradients look like.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mollify_tensor::{Dtype, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, gradients};
+
+#[test]
+fn equal_operations_on_equal_inputs_are_one_value() {
+    let mut graph = Graph::new();
+    let (x, y) = (graph.input("x", [2, 3]), graph.input("y", [2, 3]));
+    let sum = graph.add(x, y);
+    assert_eq!(graph.add(x, y), sum);
+    assert_eq!(graph.input("x", [2, 3]), x);
+    assert_ne!(graph.add(y, x), sum);
+    assert_ne!(graph.sum(x, &[0]), graph.sum(x, &[1]));
+    assert_ne!(graph.reshape(x, [6]), graph.reshape(x, [3, 2]));
+    assert_ne!(graph.table(vec![1.0], []), graph.table(vec![1.0], [1]));
+}
+
+#[test]
+fn what_changes_nothing_adds_no_operation() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3]);
+    assert_eq!(graph.scale(x, 1.0), x);
+    assert_eq!(graph.reshape(x, [2, 3]), x);
+    assert_eq!(graph.broadcast(x, [2, 3]), x);
+    assert_eq!(graph.slice(x, 1, 0..3), x);
+    assert_eq!(graph.pad(x, &[(0, 0), (0, 0)]), x);
+    assert_eq!(graph.sum(x, &[]), x);
+    assert_eq!(graph.values().count(), 1);
+}
+
+/// The gradients of a convolution with bias, embedding and a squared loss.
+fn layer() -> (Graph, [Value; 4]) {
+    let mut graph = Graph::new();
+    let arena = graph.input("weights", [56]);
+    let x = graph.input("x", [2, 4, 4, 1]);
+    let weight = graph.window(arena, 0, [9, 1, 5]);
+    let bias = graph.window(arena, 45, [5]);
+    let embedding = graph.input("embedding", [2, 1, 1, 5]);
+    let y = graph.conv(x, weight, Some(bias));
+    let y = graph.add(y, embedding);
+    let square = graph.map(&[y], |v| v(0) * v(0) * 0.5);
+    let loss = graph.sum(square, &[0, 1, 2, 3]);
+    graph.output("loss", loss);
+    (graph, [loss, weight, bias, embedding])
+}
+
+#[test]
+fn a_graph_and_its_gradients_print_as_text() {
+    let (mut graph, [loss, weight, bias, embedding]) = layer();
+    let found = gradients(&mut graph, loss, &[weight, bias, embedding]);
+    let arena = graph.input("gradients", [56]);
+    for (gradient, offset) in found.into_iter().zip([0, 45]) {
+        graph.accumulate(arena, offset, gradient.unwrap());
+    }
+    insta::assert_snapshot!(graph, @r#"
+    %0 = input "weights" [56]
+    %1 = input "x" [2, 4, 4, 1]
+    %2 = %0[0..] [9, 1, 5]
+    %3 = %0[45..] [5]
+    %4 = input "embedding" [2, 1, 1, 5]
+    %5 = Conv (%1, %2) [2, 4, 4, 5]
+    %6 = map (a + b) (%5, %3) [2, 4, 4, 5]
+    %7 = map (a + b) (%6, %4) [2, 4, 4, 5]
+    %8 = map ((a * a) * 0.5) (%7) [2, 4, 4, 5]
+    %9 = Reduce { by: Sum, axes: [0, 1, 2, 3] } (%8) [1, 1, 1, 1]
+    %10 = table of 1 []
+    %11 = Reduce { by: Sum, axes: [1, 2] } (%7) [2, 1, 1, 5]
+    %12 = Reduce { by: Sum, axes: [0] } (%11) [1, 1, 1, 5]
+    %13 = Reshape (%12) [5]
+    %14 = ConvWeightGradient { taps: 9 } (%1, %7) [9, 1, 5]
+    %15 = input "gradients" [56]
+    loss <- %9
+    %15[0..] += %14
+    %15[45..] += %13
+    "#);
+}
+
+#[test]
+fn only_what_leads_to_the_loss_is_differentiated() {
+    let (mut graph, [loss, _, bias, _]) = layer();
+    let unused = graph.input("unused", [3]);
+    let found = gradients(&mut graph, loss, &[bias, unused]);
+    assert!(found[0].is_some() && found[1].is_none());
+    let convolutions = |value: &Value| {
+        matches!(graph.operation(*value).op, Op::ConvInputGradient | Op::ConvWeightGradient { .. })
+    };
+    assert_eq!(graph.values().filter(convolutions).count(), 0);
+}
+
+#[test]
+fn the_gradient_of_a_sum_is_one_everywhere() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3]);
+    let loss = graph.sum(x, &[0, 1]);
+    let dx = gradients(&mut graph, loss, &[x])[0].unwrap();
+    assert_eq!(graph.shape(dx), graph.shape(x));
+    assert!(
+        graph.operation(dx).inputs.iter().all(|input| matches!(graph.operation(*input).op, Op::Table { .. }))
+    );
+}
+
+#[test]
+fn statistics_have_no_gradient_but_through_a_normalisation() {
+    let message = refusal(|graph| {
+        let x = graph.input("x", [2, 3, 3, 4]);
+        let stats = graph.push(Op::GroupStats { groups: 2, eps: 1e-6 }, &[x], None);
+        let loss = graph.sum(stats, &[0, 1, 2]);
+        gradients(graph, loss, &[x]);
+    });
+    assert_eq!(
+        message,
+        "GroupStats { groups: 2, eps: 1e-6 } has no gradient of its own: a normalisation's goes through its statistics"
+    );
+}
+
+#[test]
+fn a_loss_of_several_elements_is_refused() {
+    let message = refusal(|graph| {
+        let x = graph.input("x", [2, 3]);
+        gradients(graph, x, &[x]);
+    });
+    assert!(message.contains("the elements of a loss of shape [2, 3]"), "{message}");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused_with_the_operation_and_the_shapes() {
+    let cases: [(&str, &dyn Fn(&mut Graph, Value)); 15] = [
+        (
+            "Map { expr: Binary(Add, Input(0), Input(1)) }: [2, 4, 5, 6] and [5] do not broadcast",
+            &|graph, x| {
+                let other = graph.input("other", [5]);
+                graph.add(x, other);
+            },
+        ),
+        ("Reduce { by: Sum, axes: [4] }: axes [4] of [2, 4, 5, 6]", &|graph, x| {
+            graph.reduce(Fold::Sum, x, &[4]);
+        }),
+        ("MatMul", &|graph, x| {
+            let other = graph.input("other", [5, 6]);
+            graph.matmul(x, other);
+        }),
+        ("Conv: images [2, 4, 5, 6] do not fit weights [9, 5, 3]", &|graph, x| {
+            let weight = graph.input("weight", [9, 5, 3]);
+            graph.conv(x, weight, None);
+        }),
+        ("leave nothing of [2, 4, 5, 6]", &|graph, x| {
+            graph.resample(x, Resample::down(&[1.0; 9]).with_padding(0));
+        }),
+        ("GroupStats { groups: 4, eps: 0.0 }: 6 channels do not fall into 4 groups", &|graph, x| {
+            graph.group_norm(x, x, x, GroupNorm { groups: 4, eps: 0.0, silu: true, dropout: None });
+        }),
+        ("[2, 4, 5, 6], expected [6] or [2, 6]", &|graph, x| {
+            graph.group_norm(x, x, x, GroupNorm { groups: 2, eps: 0.0, silu: true, dropout: None });
+        }),
+        ("Attention { heads: 1 }: [2, 4, 5, 6] is not [n, pixels, 3 x 1 heads x channels]", &|graph, x| {
+            graph.attention(x, 1);
+        }),
+        ("Concat { axis: 0 }: [2, 4, 5, 6] and [2] differ off axis 0", &|graph, x| {
+            let other = graph.input("other", [2]);
+            graph.concat(&[x, other], 0);
+        }),
+        ("Slice { axis: 1, start: 3, end: 5 }: 3..5 is outside axis 1", &|graph, x| {
+            graph.slice(x, 1, 3..5);
+        }),
+        ("Pad { amounts: [(1, 1)] }: 1 amounts", &|graph, x| {
+            graph.pad(x, &[(1, 1)]);
+        }),
+        ("Transpose { permutation: [0, 1, 1, 2] }: [0, 1, 1, 2] is no order of the axes", &|graph, x| {
+            graph.transpose(x, &[0, 1, 1, 2]);
+        }),
+        ("Reshape: [2, 4, 5, 6] cannot become [7]", &|graph, x| {
+            graph.reshape(x, [7]);
+        }),
+        ("Window { offset: 8 }: elements 8..11 of [10]", &|graph, _| {
+            let arena = graph.input("arena", [10]);
+            graph.window(arena, 8, [3]);
+        }),
+        ("Conv: 1 inputs, expected 2", &|graph, x| {
+            graph.push(Op::Conv, &[x], None);
+        }),
+    ];
+    for (expected, build) in cases {
+        let message = refusal(|graph| {
+            let x = graph.input("x", [2, 4, 5, 6]);
+            build(graph, x);
+        });
+        assert!(message.contains(expected), "{message:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn keys_and_real_numbers_do_not_stand_in_for_each_other() {
+    let message = refusal(|graph| {
+        let keys = graph.keys("keys", 2);
+        assert_eq!(graph.operation(keys).dtype, Dtype::Bits);
+        graph.silu(keys);
+    });
+    assert!(message.contains("input 0 is Bits, expected Real"), "{message}");
+    let message = refusal(|graph| {
+        let [x, stats, c] =
+            [vec![2, 4], vec![2, 1, 2], vec![4]].map(|sizes| graph.input(&format!("{sizes:?}"), sizes));
+        let dropout = Some(mollify_tensor::Dropout { p: 0.5, lane: 0 });
+        let normalize = Normalize { groups: 1, silu: false, dropout };
+        graph.push(Op::Normalize(normalize), &[x, stats, c, c, x], None);
+    });
+    assert!(message.contains("input 4 is Real, expected Bits"), "{message}");
+}
+
+/// What a builder says when it panics.
+#[track_caller]
+fn refusal(build: impl FnOnce(&mut Graph)) -> String {
+    let panic =
+        catch_unwind(AssertUnwindSafe(|| build(&mut Graph::new()))).expect_err("a graph was accepted");
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}
