@@ -1,1 +1,15 @@
 //! Runs tensor programs on the CPU.
+
+mod device;
+mod executor;
+pub mod kernels;
+mod memory;
+mod scratch;
+mod simd;
+mod tape;
+mod threads;
+
+pub use device::Cpu;
+pub use scratch::Scratch;
+pub use simd::{Kernel, Level, Simd};
+pub use threads::{Pool, Workers};

@@ -1,0 +1,122 @@
+//! The CPU as a device of tensor programs.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tensor::{Array, Bindings, Data, Device, Dtype, Executable, Outputs, Program, Result, Shape, Tensor};
+
+use crate::executor::{Prepared, Run};
+use crate::memory::{Buffer, Memory, Shelf};
+use crate::{Level, Pool};
+
+/// Runs programs on the CPU's threads, with the widest vectors it has.
+pub struct Cpu {
+    name: String,
+    /// What runs share, one at a time.
+    state: Mutex<State>,
+    shelf: Shelf,
+}
+
+pub(crate) struct State {
+    pub pool: Pool,
+    /// Working memory of whichever program runs: as large as the largest needs.
+    pub scratch: Memory,
+}
+
+impl Cpu {
+    /// A device of that many threads.
+    pub fn new(threads: usize) -> Self {
+        Self::with_level(threads, Level::detect())
+    }
+
+    /// A device that uses no better instructions than `level`.
+    ///
+    /// # Panics
+    /// If the machine lacks them.
+    pub fn with_level(threads: usize, level: Level) -> Self {
+        let pool = Pool::with_level(threads, level);
+        let plural = if pool.threads() == 1 { "" } else { "s" };
+        let name = format!("cpu, {} thread{plural}, {level:?}", pool.threads()).to_lowercase();
+        let state = Mutex::new(State { pool, scratch: Memory::zeros(0) });
+        Cpu { name, state, shelf: Shelf::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new tensor with any content.
+    fn fresh(&self, shape: &Shape, dtype: Dtype) -> (Tensor, *mut f32) {
+        let buffer = self.shelf.take(shape.len());
+        let start = buffer.memory().pointer();
+        (Tensor::new(shape.clone(), dtype, std::sync::Arc::new(buffer)), start)
+    }
+}
+
+impl Device for Cpu {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn upload(&self, array: &Array) -> Result<Tensor> {
+        let (tensor, start) = self.fresh(&array.shape, array.dtype());
+        // SAFETY: the memory is new, as long as the array, and nobody else knows it yet.
+        let to = unsafe { std::slice::from_raw_parts_mut(start, array.shape.len()) };
+        match &array.data {
+            Data::F32(values) => to.copy_from_slice(values),
+            Data::F64(values) => to.iter_mut().zip(values).for_each(|(to, value)| *to = *value as f32),
+            Data::U32(words) => to.iter_mut().zip(words).for_each(|(to, word)| *to = f32::from_bits(*word)),
+        }
+        Ok(tensor)
+    }
+
+    fn zeros(&self, shape: &Shape, dtype: Dtype) -> Result<Tensor> {
+        let (tensor, start) = self.fresh(shape, dtype);
+        // SAFETY: as in `upload`.
+        unsafe { std::slice::from_raw_parts_mut(start, shape.len()) }.fill(0.0);
+        Ok(tensor)
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<Array> {
+        let memory = tensor.storage::<Buffer>()?.memory();
+        // No run may write meanwhile.
+        let _state = self.lock();
+        // SAFETY: a tensor lies within its memory.
+        let values = unsafe {
+            std::slice::from_raw_parts(memory.pointer().add(tensor.offset()), tensor.shape().len())
+        };
+        let data = match tensor.dtype() {
+            Dtype::Real => Data::F32(values.to_vec()),
+            Dtype::Bits => Data::U32(values.iter().map(|word| word.to_bits()).collect()),
+        };
+        Ok(Array { shape: tensor.shape().clone(), data })
+    }
+
+    fn prepare(&self, program: Program) -> Result<Executable> {
+        let prepared = Prepared::new(&program);
+        Ok(Executable::new(program, prepared))
+    }
+
+    fn run(&self, executable: &Executable, bindings: &Bindings) -> Result<Outputs> {
+        let program = executable.program();
+        let mut state = self.lock();
+        let State { pool, scratch } = &mut *state;
+        if scratch.len() < program.scratch {
+            *scratch = Memory::zeros(program.scratch);
+        }
+        let mut outputs = Outputs::default();
+        let mut run = Run::new(program, executable.prepared()?, scratch.pointer());
+        run.bind(bindings)?;
+        for (name, value) in program.named() {
+            let shape = program.graph.shape(value);
+            let made = run.fresh(value).map(|tensor: &Tensor| tensor.reshaped(shape.clone()));
+            let tensor = made.unwrap_or_else(|| {
+                let (tensor, start) = self.fresh(shape, program.graph.operation(value).dtype);
+                run.hand_out(value, tensor.clone(), start);
+                tensor
+            });
+            outputs.insert(name, tensor);
+        }
+        run.steps(pool);
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,187 @@
+//! Runs the steps of a program: finds where values lie and calls the kernels.
+
+mod attention;
+mod elementwise;
+mod images;
+mod moves;
+mod norm;
+mod products;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tensor::{Bindings, Dtype, Kernel, Made, Op, Place, Program, Result, Shape, Step, Tensor, Value};
+
+use crate::Pool;
+use crate::memory::Buffer;
+use crate::tape::Tape;
+
+/// What is made once for a program.
+pub(crate) struct Prepared {
+    /// The formulas of steps that have some.
+    tapes: Vec<Option<Tape>>,
+    /// The numbers of tables, as f32.
+    tables: HashMap<Value, Arc<Vec<f32>>>,
+}
+
+impl Prepared {
+    pub fn new(program: &Program) -> Self {
+        let tape = |step: &Step| match &step.kernel {
+            Kernel::Map(map) | Kernel::Reduce { map, .. } => Some(Tape::new(&map.exprs)),
+            _ => None,
+        };
+        let table = |value: Value| match &program.graph.operation(value).op {
+            Op::Table { values } => Some((value, Arc::new(values.iter().map(|x| *x as f32).collect()))),
+            _ => None,
+        };
+        Prepared {
+            tapes: program.steps.iter().map(tape).collect(),
+            tables: program.graph.values().filter_map(table).collect(),
+        }
+    }
+}
+
+/// One run: where everything lies.
+pub(crate) struct Run<'a> {
+    program: &'a Program,
+    prepared: &'a Prepared,
+    scratch: *mut f32,
+    bound: HashMap<Value, *mut f32>,
+    /// Keeps bound tensors alive.
+    held: Vec<Tensor>,
+    scalars: HashMap<Value, f32>,
+    fresh: HashMap<Value, (Tensor, *mut f32)>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(program: &'a Program, prepared: &'a Prepared, scratch: *mut f32) -> Self {
+        let (bound, held, scalars, fresh) = Default::default();
+        Run { program, prepared, scratch, bound, held, scalars, fresh }
+    }
+
+    /// Finds the tensors and numbers that the program reads by name.
+    pub fn bind(&mut self, bindings: &Bindings) -> Result<()> {
+        let graph = &self.program.graph;
+        for value in graph.values() {
+            let operation = graph.operation(value);
+            match &operation.op {
+                Op::Input { name } => {
+                    let tensor = bindings.expect(name, &operation.shape, operation.dtype)?;
+                    let memory = tensor.storage::<Buffer>()?.memory();
+                    // SAFETY: a tensor lies within its memory.
+                    let start = unsafe { memory.pointer().add(tensor.offset()) };
+                    self.bound.insert(value, start);
+                    self.held.push(tensor.clone());
+                }
+                Op::Scalar { name } => {
+                    self.scalars.insert(value, bindings.number(name)? as f32);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The tensor that already holds an output.
+    pub fn fresh(&self, value: Value) -> Option<&Tensor> {
+        match self.program.place(value) {
+            Place::Fresh { output } => self.fresh.get(&output).map(|(tensor, _)| tensor),
+            _ => None,
+        }
+    }
+
+    /// Gives an output its memory.
+    pub fn hand_out(&mut self, value: Value, tensor: Tensor, start: *mut f32) {
+        if let Place::Fresh { output } = self.program.place(value) {
+            self.fresh.insert(output, (tensor, start));
+        }
+    }
+
+    pub fn steps(&mut self, pool: &mut Pool) {
+        for (at, step) in self.program.steps.iter().enumerate() {
+            let tape = self.prepared.tapes[at].as_ref();
+            match &step.kernel {
+                Kernel::Map(map) => self.map(pool, tape.expect("a map has formulas"), map, step),
+                Kernel::Reduce { map, by, axes } => {
+                    self.reduce(pool, tape.expect("a fold has a formula"), map, (*by, axes), step)
+                }
+                Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
+                Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
+                Kernel::NormalizeGradient { op, inputs, store } => {
+                    self.normalize_gradient(pool, op, inputs, store, &step.outputs[0])
+                }
+                Kernel::Plain { op, inputs } => self.plain(pool, op, inputs, step),
+            }
+        }
+    }
+
+    fn plain(&mut self, pool: &mut Pool, op: &Op, inputs: &[Value], step: &Step) {
+        let out = &step.outputs[0];
+        match op {
+            Op::MatMul { transpose_left, transpose_right } => {
+                self.matmul(pool, inputs, [*transpose_left, *transpose_right], step)
+            }
+            Op::Resample(resample) => self.resample(pool, inputs[0], resample, out),
+            Op::GroupStats { groups, eps } => self.group_stats(pool, inputs[0], *groups, *eps, out),
+            Op::Normalize(normalize) => self.normalize(pool, normalize, inputs, out),
+            Op::NormalizeSums(normalize) => self.normalize_sums(pool, normalize, inputs, out),
+            Op::Softmax => self.softmax(pool, inputs[0], out),
+            Op::SoftmaxGradient => self.softmax_gradient(pool, inputs, out),
+            Op::Attention { heads } => self.attention(pool, inputs[0], *heads, out),
+            Op::AttentionGradient { heads } => self.attention_gradient(pool, inputs, *heads, out),
+            Op::Concat { axis } => self.concat(pool, inputs, *axis, out),
+            Op::Slice { axis, start, .. } => self.slice(pool, inputs[0], *axis, *start, out),
+            Op::Pad { amounts } => self.pad(inputs[0], amounts, out),
+            Op::Transpose { permutation } => self.transpose(inputs[0], permutation, out),
+            Op::Random { distribution, lane } => self.random(pool, *distribution, *lane, inputs[0], out),
+            op => unreachable!("{op:?} is no step of its own"),
+        }
+    }
+
+    fn shape(&self, value: Value) -> &'a Shape {
+        self.program.graph.shape(value)
+    }
+
+    /// Where the numbers of a value are; scalars are elsewhere.
+    fn pointer(&self, value: Value) -> *mut f32 {
+        match self.program.place(value) {
+            // SAFETY: the plan keeps scratch places within `program.scratch`, and parameters within their arena.
+            Place::Scratch { offset } => unsafe { self.scratch.add(offset) },
+            // SAFETY: as above.
+            Place::Bound { input, offset } => unsafe { self.bound[&input].add(offset) },
+            Place::Fresh { output } => self.fresh[&output].1,
+            Place::Table { input } => self.prepared.tables[&input].as_ptr().cast_mut(),
+            Place::Scalar { .. } => unreachable!("a scalar has no memory"),
+        }
+    }
+
+    /// The numbers of a value.
+    fn numbers(&self, value: Value) -> &'a [f32] {
+        // SAFETY: the plan gives values that are needed at the same time different memory, so nobody writes to what a
+        // step reads; an elementwise step that writes over its operand goes through `elementwise`, in step with it.
+        unsafe { std::slice::from_raw_parts(self.pointer(value), self.shape(value).len()) }
+    }
+
+    /// The keys of random numbers.
+    fn rows(&self, value: Value) -> &'a [philox::Row] {
+        debug_assert_eq!(self.program.graph.operation(value).dtype, Dtype::Bits);
+        // SAFETY: `[n, 4]` words, and a row is four words without padding.
+        unsafe { std::slice::from_raw_parts(self.pointer(value).cast(), self.shape(value)[0]) }
+    }
+
+    /// Where a step writes.
+    fn result_pointer(&self, made: &Made) -> *mut f32 {
+        match made.into {
+            // SAFETY: what is stored lies within the input, as `Program::check` made sure when it was compiled.
+            Some((input, offset)) => unsafe { self.bound[&input].add(offset) },
+            None => self.pointer(made.value),
+        }
+    }
+
+    /// Where a step writes, as a slice.
+    #[allow(clippy::mut_from_ref)] // steps run one after another, and each writes to memory that none of its inputs is in
+    fn result(&self, made: &Made) -> &'a mut [f32] {
+        // SAFETY: see `numbers`.
+        unsafe { std::slice::from_raw_parts_mut(self.result_pointer(made), self.shape(made.value).len()) }
+    }
+}

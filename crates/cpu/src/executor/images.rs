@@ -1,0 +1,118 @@
+//! Convolutions, their gradients, resampling and random numbers.
+
+use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, WeightGradient};
+
+use super::Run;
+use crate::Pool;
+use crate::kernels::conv;
+use crate::kernels::conv_weight::{self, conv_weight_gradient};
+use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
+use crate::kernels::random::{self, Dropout};
+use crate::kernels::resample;
+use crate::kernels::store::Store as Storing;
+
+impl Run<'_> {
+    pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, out: &Made) {
+        let [taps, cin, cout] = self.sizes(conv.weight);
+        let [n, h, w, _] = self.sizes(out.value);
+        let (affine, sources) = self.sources(&conv.load);
+        let load = self.loading(&conv.load, &affine, &sources);
+        let store = self.storing(&conv.store);
+        let (weights, result) = (self.numbers(conv.weight), self.result(out));
+        let size = conv::Conv { n, h, w, cin, cout, taps };
+        match conv.transposed {
+            false => conv::conv(pool, size, &load, weights, &store, result),
+            true => conv::conv_input_gradient(pool, size, &load, weights, &store, result),
+        }
+    }
+
+    pub(super) fn weight_gradient(&self, pool: &mut Pool, gradient: &WeightGradient, step: &Step) {
+        let out = &step.outputs[0];
+        let [n, h, w, cout] = self.sizes(gradient.dy);
+        let [taps, cin, _] = self.sizes(out.value);
+        let (affine, sources) = self.sources(&gradient.load);
+        let load = self.loading(&gradient.load, &affine, &sources);
+        let result = self.result(out);
+        if !step.accumulate {
+            result.fill(0.0);
+        }
+        let dy = conv_weight::Gradient { dy: self.numbers(gradient.dy), scale: 1.0 };
+        conv_weight_gradient(pool, conv::Conv { n, h, w, cin, cout, taps }, &load, dy, result, None);
+    }
+
+    pub(super) fn random(&self, pool: &mut Pool, by: Distribution, lane: u32, keys: Value, out: &Made) {
+        let (keys, result) = (self.rows(keys), self.result(out));
+        match by {
+            Distribution::Normal => random::fill(pool, random::Distribution::Normal, keys, lane, result),
+            Distribution::Uniform => random::fill(pool, random::Distribution::Uniform, keys, lane, result),
+            Distribution::Bits => random::fill_bits(pool, keys, lane, as_words(result)),
+        }
+    }
+
+    pub(super) fn resample(&self, pool: &mut Pool, x: Value, resample: &Resample, out: &Made) {
+        let sum: f64 = resample.taps.iter().sum();
+        let taps: Vec<f32> = resample.taps.iter().map(|tap| (tap / sum) as f32).collect();
+        let (up, padding, gain) = (resample.up, resample.padding, resample.gain as f32);
+        let resample = resample::Resample { up, taps: &taps, padding, gain };
+        resample::resample(pool, self.sizes(x), resample, self.numbers(x), self.result(out));
+    }
+
+    /// The affine form of a load's norm, and what it reads.
+    fn sources(&self, load: &Load) -> (Option<[Vec<f32>; 2]>, [Source<'_>; 1]) {
+        let by = |norm: &Norm| self.affine(load.source, norm.groups, [norm.stats, norm.scale, norm.shift]);
+        (load.norm.as_ref().map(by), [self.source(load.source)])
+    }
+
+    fn loading<'b>(
+        &'b self,
+        load: &Load,
+        affine: &'b Option<[Vec<f32>; 2]>,
+        sources: &'b [Source<'b>],
+    ) -> Loading<'b> {
+        let resize = match &load.resample {
+            None => Resize::Same,
+            Some(resample) if resample.up => Resize::Up,
+            Some(_) => Resize::Down,
+        };
+        let norm = load.norm.as_ref();
+        let dropout = norm.and_then(|norm| norm.dropout).map(|(dropout, keys)| self.dropout(&dropout, keys));
+        Loading {
+            sources,
+            affine: affine.as_ref().map(|[scale, shift]| Affine { scale, shift }),
+            silu: norm.is_some_and(|norm| norm.silu),
+            dropout,
+            scale: 1.0,
+            resize,
+        }
+    }
+
+    pub(super) fn dropout(&self, dropout: &tensor::Dropout, keys: Value) -> Dropout<'_> {
+        Dropout {
+            keys: self.rows(keys),
+            lane: dropout.lane,
+            threshold: dropout.threshold(),
+            scale: dropout.scale() as f32,
+        }
+    }
+
+    pub(super) fn storing(&self, store: &Store) -> Storing<'_> {
+        let numbers = |value: Option<Value>| value.map(|value| self.numbers(value));
+        Storing {
+            bias: numbers(store.bias),
+            shift: numbers(store.channel),
+            residual: numbers(store.residual),
+            scale: store.scale as f32,
+            accumulate: false,
+        }
+    }
+
+    fn sizes<const N: usize>(&self, value: Value) -> [usize; N] {
+        std::array::from_fn(|axis| self.shape(value)[axis])
+    }
+}
+
+/// The same memory as integers.
+fn as_words(numbers: &mut [f32]) -> &mut [u32] {
+    // SAFETY: both have 32 bits, and any bits are a number.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len()) }
+}

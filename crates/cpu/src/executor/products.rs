@@ -1,0 +1,46 @@
+//! Matrix products.
+
+use tensor::{Shape, Step, Value};
+
+use super::Run;
+use crate::Pool;
+use crate::kernels::gemm::{Finish, Gemm, View, gemm};
+
+impl Run<'_> {
+    pub(super) fn matmul(&self, pool: &mut Pool, inputs: &[Value], transpose: [bool; 2], step: &Step) {
+        let [left, right] = [0, 1].map(|side| Side::new(self.shape(inputs[side]), transpose[side]));
+        let finish = if step.accumulate { Finish::Accumulate } else { Finish::Scale(1.0) };
+        let (mut batch, mut m) = (left.batch, left.rows);
+        if right.batch == 1 && !transpose[0] {
+            // Rows of one long product: their bits do not depend on how many there are.
+            (batch, m) = (1, batch * m);
+        }
+        let shape = Gemm { batch, m, n: right.columns, k: left.columns };
+        let view = |side: Side, at: usize| side.view(self.numbers(inputs[at]), transpose[at]);
+        gemm(pool, shape, view(left, 0), view(right, 1), finish, self.result(&step.outputs[0]));
+    }
+}
+
+/// One side of a product, as it is multiplied.
+#[derive(Clone, Copy)]
+struct Side {
+    batch: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Side {
+    fn new(shape: &Shape, transposed: bool) -> Side {
+        let (leading, matrix) = shape.split_at(shape.rank() - 2);
+        let (rows, columns) = if transposed { (matrix[1], matrix[0]) } else { (matrix[0], matrix[1]) };
+        Side { batch: leading.iter().product(), rows, columns }
+    }
+
+    fn view(self, numbers: &[f32], transposed: bool) -> View<'_> {
+        let batch = if self.batch == 1 { 0 } else { self.rows * self.columns };
+        match transposed {
+            true => View::rows(numbers, self.rows, batch).transposed(),
+            false => View::rows(numbers, self.columns, batch),
+        }
+    }
+}

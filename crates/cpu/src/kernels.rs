@@ -1,0 +1,16 @@
+//! The kernels: plain functions over slices, each the same bits for any batch split and thread count.
+
+pub mod attention;
+pub mod conv;
+pub mod conv_weight;
+pub mod gemm;
+pub mod load;
+pub mod math;
+pub mod norm;
+mod pack;
+pub(crate) mod pointer;
+pub mod random;
+pub mod resample;
+pub mod softmax;
+pub mod store;
+mod tile;

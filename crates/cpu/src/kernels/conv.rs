@@ -1,0 +1,260 @@
+//! Convolutions 3x3 and 1x1 with "same" zero padding, and the gradients of their inputs.
+//!
+//! A task loads some samples, or a band of rows of one, into a tile with a border, blocks of 16 channels outermost, so
+//! that neighbouring pixels are a constant distance apart. Then each panel of output channels (two vectors) is
+//! computed for a few pixels at a time, all products of an output in one register and always in the same order.
+
+use super::load::{BLOCK, Load, Tile};
+use super::pack::{Panels, Weights};
+use super::pointer::Parts;
+use super::store::Store;
+use super::tile::{Sums, products, store};
+use crate::{Kernel, Pool, Scratch, Simd};
+
+/// The shape of a convolution; `h` and `w` are the output's.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub cin: usize,
+    pub cout: usize,
+    /// 9 for 3x3, 1 for 1x1.
+    pub taps: usize,
+}
+
+/// Bytes of a loaded tile that leave room for weights in the second-level cache.
+const TILE_BYTES: usize = 1 << 20;
+
+/// Pixels of a task that make its reading of all weights worth while.
+const TASK_PIXELS: usize = 512;
+
+impl Conv {
+    pub(super) fn check(&self, weights: &[f32]) {
+        assert!(matches!(self.taps, 1 | 9), "{} taps", self.taps);
+        assert_eq!(weights.len(), self.taps * self.cin * self.cout, "the weights of {self:?}");
+    }
+
+    pub(super) fn pixels(&self) -> usize {
+        self.n * self.h * self.w
+    }
+}
+
+/// `out[n, h, w, cout] = store(load(x) * weights)`, weights `[tap][cin][cout]`.
+pub fn conv(pool: &mut Pool, shape: Conv, load: &Load, weights: &[f32], store: &Store, out: &mut [f32]) {
+    shape.check(weights);
+    let weights =
+        Weights { values: weights, taps: shape.taps, cin: shape.cin, cout: shape.cout, turned: false };
+    run(pool, shape, load, weights, store, out);
+}
+
+/// `dx[n, h, w, cin] = store(load(dy) * turned weights)`: the gradient of the loaded input; `load` reads `dy`.
+pub fn conv_input_gradient(
+    pool: &mut Pool,
+    shape: Conv,
+    load: &Load,
+    weights: &[f32],
+    store: &Store,
+    dx: &mut [f32],
+) {
+    shape.check(weights);
+    let weights =
+        Weights { values: weights, taps: shape.taps, cin: shape.cin, cout: shape.cout, turned: true };
+    run(pool, shape, load, weights, store, dx);
+}
+
+fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Store, out: &mut [f32]) {
+    let (cin, cout) = weights.channels();
+    load.check(shape.n, shape.h, shape.w);
+    assert_eq!(load.channels(), cin, "channels of the input of {shape:?}");
+    assert_eq!(out.len(), shape.pixels() * cout, "the output of {shape:?}");
+    store.check(shape.n, cout, out.len());
+    let (mut workers, shared) = pool.split();
+    let lanes = workers.level.lanes();
+    let [packed] = shared.take([weights.packed_len(lanes)]);
+    weights.pack(&mut workers, lanes, packed);
+    let cut = Cut::new(shape, cin, weights.panels(lanes), workers.threads());
+    let (level, out) = (workers.level, Parts::new(out));
+    workers.run(cut.tasks(), |task, scratch| {
+        level.run(Run(Task { shape, load, weights, packed, store, out, cut, index: task }, scratch));
+    });
+}
+
+/// How the work is cut into tasks; it never shows in the result.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Samples of a task; 1 where there are bands.
+    samples: usize,
+    groups: usize,
+    /// Bands of rows of a sample.
+    bands: usize,
+    /// Parts of the panels.
+    parts: usize,
+}
+
+impl Cut {
+    fn new(shape: Conv, cin: usize, panels: Panels, threads: usize) -> Cut {
+        let pixels = shape.h * shape.w;
+        let tile = (shape.h + 2) * (shape.w + 2) * cin.next_multiple_of(BLOCK) * 4;
+        let by_size = tile.div_ceil(TILE_BYTES).min(shape.h);
+        if by_size > 1 {
+            return Cut {
+                samples: 1,
+                groups: shape.n,
+                bands: by_size.max(threads.div_ceil(shape.n)),
+                parts: 1,
+            };
+        }
+        let samples = TASK_PIXELS.div_ceil(pixels).min(TILE_BYTES / tile).max(1);
+        let groups = shape.n.div_ceil(samples);
+        if groups.is_multiple_of(threads) || groups >= 4 * threads {
+            return Cut { samples, groups, bands: 1, parts: 1 };
+        }
+        // Too few groups: cut the weights where they weigh more than the images, and the images where they do.
+        let fewest = threads.div_ceil(groups).max(2);
+        if pixels * shape.n < shape.taps * panels.channels && panels.count() >= fewest {
+            return Cut { samples, groups, bands: 1, parts: fewest };
+        }
+        let fair = shape.n.div_ceil(threads).min(samples).max(1);
+        let groups = shape.n.div_ceil(fair);
+        let bands = if groups.is_multiple_of(threads) || fair > 1 { 1 } else { threads.min(shape.h) };
+        Cut { samples: fair, groups, bands, parts: 1 }
+    }
+
+    fn tasks(&self) -> usize {
+        self.groups * self.bands * self.parts
+    }
+}
+
+struct Run<'a, 'b>(Task<'a>, &'b mut Scratch);
+
+struct Task<'a> {
+    shape: Conv,
+    load: &'a Load<'a>,
+    weights: Weights<'a>,
+    packed: &'a [f32],
+    store: &'a Store<'a>,
+    out: Parts<'a, f32>,
+    cut: Cut,
+    index: usize,
+}
+
+/// Where a task's loaded pixels are and what becomes of them.
+struct Job<'a> {
+    tile: Tile,
+    loaded: &'a [f32],
+    /// Pixels of the whole output before this task's.
+    before: usize,
+    pixels: usize,
+    /// Pixels of a sample in this task, and the first sample.
+    per_sample: usize,
+    first: usize,
+}
+
+impl Kernel for Run<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Run(task, scratch) = self;
+        let (Conv { n, h, w, taps, .. }, cut) = (task.shape, task.cut);
+        let (image, part) = (task.index / cut.parts, task.index % cut.parts);
+        let (first, band) = (image / cut.bands * cut.samples, image % cut.bands);
+        let samples = cut.samples.min(n - first);
+        let (top, bottom) = (band * h / cut.bands, (band + 1) * h / cut.bands);
+        let border = usize::from(taps == 9);
+        let tile = Tile { border, rows: bottom - top, w, channels: task.weights.channels().0 };
+        let [loaded, room] = scratch.take([samples * tile.len(), task.load.row_len(w)]);
+        for (i, loaded) in loaded.chunks_exact_mut(tile.len()).enumerate() {
+            tile.load(s, task.load, first + i, top, h, loaded, room);
+        }
+        let per_sample = tile.rows * w;
+        let before = (first * h + top) * w;
+        let job = Job { tile, loaded, before, pixels: samples * per_sample, per_sample, first };
+        let panels = task.weights.panels(S::LANES).count();
+        for panel in part * panels / cut.parts..(part + 1) * panels / cut.parts {
+            task.panel(s, &job, panel);
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Runs of neighbouring pixels make a tile of `S::ROWS`: one run, two, or single pixels.
+    #[inline(always)]
+    fn panel<S: Simd>(&self, s: S, job: &Job, panel: usize) {
+        let wide = self.weights.panels(S::LANES).vectors(panel) == 2;
+        let w = self.shape.w;
+        match (S::ROWS, wide) {
+            (8, true) if w.is_multiple_of(8) => self.tiles::<S, 1, 8, 2>(s, job, panel),
+            (8, true) if w.is_multiple_of(4) => self.tiles::<S, 2, 4, 2>(s, job, panel),
+            (8, true) => self.tiles::<S, 8, 1, 2>(s, job, panel),
+            (8, false) if w.is_multiple_of(8) => self.tiles::<S, 1, 8, 1>(s, job, panel),
+            (8, false) => self.tiles::<S, 8, 1, 1>(s, job, panel),
+            (_, true) if w.is_multiple_of(4) => self.tiles::<S, 1, 4, 2>(s, job, panel),
+            (_, true) => self.tiles::<S, 4, 1, 2>(s, job, panel),
+            (_, false) => self.tiles::<S, 4, 1, 1>(s, job, panel),
+        }
+    }
+
+    /// One panel for all pixels of the task, `R` runs of `Q` pixels at a time, `N` vectors wide.
+    #[inline(always)]
+    fn tiles<S: Simd, const R: usize, const Q: usize, const N: usize>(&self, s: S, job: &Job, panel: usize) {
+        let (panels, depth) = (self.weights.panels(S::LANES), self.weights.depth());
+        let weights = &self.packed[panel * depth * 2 * S::LANES..][..depth * N * S::LANES];
+        let (channel, real, cout) = (panels.start(panel), panels.real(panel), panels.channels);
+        let mut sums = [[0.0f32; 32]; 8];
+        for start in (0..job.pixels).step_by(R * Q) {
+            let mut from = [job.loaded.as_ptr(); R];
+            for (r, from) in from.iter_mut().enumerate() {
+                // Runs past the end repeat the last one; nothing of theirs is kept.
+                let pixel = (start + r * Q).min(job.pixels - Q);
+                let (sample, pixel) = (pixel / job.per_sample, pixel % job.per_sample);
+                let (y, x) = (pixel / self.shape.w, pixel % self.shape.w);
+                *from = job.loaded[sample * job.tile.len() + y * job.tile.row() + x * BLOCK..].as_ptr();
+            }
+            // SAFETY: every run lies in the loaded tile, its border included, and `weights` has all `depth` rows.
+            unsafe { self.tile::<S, R, Q, N>(s, &job.tile, from, weights.as_ptr(), &mut sums) };
+            for (i, sums) in sums.iter().enumerate().take((R * Q).min(job.pixels - start)) {
+                let at = (job.before + start + i) * cout + channel;
+                // SAFETY: pixels of this task and channels of this panel, which no other task has.
+                let out = unsafe { self.out.range(at, real) };
+                let sample = job.first + (start + i) / job.per_sample;
+                self.store.write(s, sums, [sample, cout, channel, at], out);
+            }
+        }
+    }
+
+    /// The sums of `R` runs of `Q` pixels: over blocks of channels, taps, and channels of a block, in this order.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize, const Q: usize, const N: usize>(
+        &self,
+        s: S,
+        tile: &Tile,
+        from: [*const f32; R],
+        weights: *const f32,
+        sums: &mut Sums,
+    ) {
+        let mut acc = [[[s.splat(0.0); N]; Q]; R];
+        let mut weights = weights;
+        let side = if self.weights.taps == 9 { 3 } else { 1 };
+        for block in 0..tile.blocks() {
+            let depth = (tile.channels - block * BLOCK).min(BLOCK);
+            for ky in 0..side {
+                for kx in 0..side {
+                    let offset = block * tile.plane() + ky * tile.row() + kx * BLOCK;
+                    let from = from.map(|from| from.wrapping_add(offset));
+                    // SAFETY: the caller's promise; a run with its taps stays inside the border.
+                    unsafe {
+                        // The count of a full block is a constant, so that its loop is unrolled.
+                        match depth == BLOCK {
+                            true => products::<S, R, Q, N, BLOCK, 1>(s, BLOCK, from, weights, &mut acc),
+                            false => products::<S, R, Q, N, BLOCK, 1>(s, depth, from, weights, &mut acc),
+                        }
+                        weights = weights.add(depth * N * S::LANES);
+                    }
+                }
+            }
+        }
+        store(s, &acc, sums);
+    }
+}

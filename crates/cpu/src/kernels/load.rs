@@ -1,0 +1,260 @@
+//! What a kernel does to images while it reads them: concatenation, normalisation, SiLU, dropout and resampling.
+
+use super::math;
+use super::random::Dropout;
+use crate::Simd;
+
+/// Channels that lie together in a loaded tile.
+pub(super) const BLOCK: usize = 16;
+
+/// Images `[n, h, w, channels]`.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub x: &'a [f32],
+    pub channels: usize,
+}
+
+/// `x · scale + shift` for each sample and channel.
+#[derive(Clone, Copy)]
+pub struct Affine<'a> {
+    /// `[n, c]`
+    pub scale: &'a [f32],
+    /// `[n, c]`
+    pub shift: &'a [f32],
+}
+
+/// Twice or half the size, after everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resize {
+    #[default]
+    Same,
+    /// Every pixel becomes 2x2.
+    Up,
+    /// The mean of 2x2.
+    Down,
+}
+
+/// Images as a kernel reads them, in the order of the fields.
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
+    /// One or two, joined on channels.
+    pub sources: &'a [Source<'a>],
+    pub affine: Option<Affine<'a>>,
+    pub silu: bool,
+    pub dropout: Option<Dropout<'a>>,
+    /// A constant factor, 1 for none.
+    pub scale: f32,
+    pub resize: Resize,
+}
+
+impl<'a> Load<'a> {
+    /// The images as they are.
+    pub fn plain(sources: &'a [Source<'a>]) -> Self {
+        Load { sources, affine: None, silu: false, dropout: None, scale: 1.0, resize: Resize::Same }
+    }
+
+    pub fn channels(&self) -> usize {
+        self.sources.iter().map(|source| source.channels).sum()
+    }
+
+    /// The size of the sources for loaded images of `size`.
+    pub(super) fn source_size(&self, size: usize) -> usize {
+        match self.resize {
+            Resize::Same => size,
+            Resize::Up => size / 2,
+            Resize::Down => size * 2,
+        }
+    }
+
+    /// Panics unless everything has the length that `n` loaded images of `h` x `w` need.
+    pub(super) fn check(&self, n: usize, h: usize, w: usize) {
+        assert!(matches!(self.sources.len(), 1 | 2), "{} sources", self.sources.len());
+        let even = self.resize != Resize::Up || (h.is_multiple_of(2) && w.is_multiple_of(2));
+        assert!(even, "{h} x {w} is not twice anything");
+        let pixels = n * self.source_size(h) * self.source_size(w);
+        for source in self.sources {
+            assert_eq!(source.x.len(), pixels * source.channels, "a source has another size");
+        }
+        if let Some(affine) = self.affine {
+            assert_eq!(
+                [affine.scale.len(), affine.shift.len()],
+                [n * self.channels(); 2],
+                "the affine's size"
+            );
+        }
+        if let Some(dropout) = self.dropout {
+            assert_eq!(dropout.keys.len(), n, "dropout needs a key per sample");
+        }
+    }
+
+    /// Whether a row of the first source can be used as it lies.
+    fn is_plain(&self) -> bool {
+        let changed = self.affine.is_some() || self.silu || self.dropout.is_some() || self.scale != 1.0;
+        self.sources.len() == 1 && !changed
+    }
+
+    /// Floats of working memory that a row of `w` loaded pixels takes.
+    pub(super) fn row_len(&self, w: usize) -> usize {
+        3 * (w * 2 * self.channels()).next_multiple_of(16)
+    }
+
+    /// Row `y` of a sample of loaded images `h` x `w`, as `[w, c]`; `room` is of [`Load::row_len`].
+    #[inline(always)]
+    pub(super) fn row<'r, S: Simd>(
+        &'r self,
+        s: S,
+        [sample, y]: [usize; 2],
+        [h, w]: [usize; 2],
+        room: &'r mut [f32],
+    ) -> &'r [f32] {
+        let size = [self.source_size(h), self.source_size(w)];
+        let c = self.channels();
+        if self.resize == Resize::Same {
+            return self.source_row(s, [sample, y], size, room);
+        }
+        let (out, rest) = room.split_at_mut(room.len() / 3);
+        let (first, second) = rest.split_at_mut(rest.len() / 2);
+        if self.resize == Resize::Up {
+            let row = self.source_row(s, [sample, y / 2], size, first);
+            for (pair, pixel) in out[..w * c].chunks_exact_mut(2 * c).zip(row.chunks_exact(c)) {
+                pair[..c].copy_from_slice(pixel);
+                pair[c..].copy_from_slice(pixel);
+            }
+        } else {
+            let above = self.source_row(s, [sample, 2 * y], size, first);
+            let below = self.source_row(s, [sample, 2 * y + 1], size, second);
+            let pairs = above.chunks_exact(2 * c).zip(below.chunks_exact(2 * c));
+            for (pixel, (above, below)) in out[..w * c].chunks_exact_mut(c).zip(pairs) {
+                let (a, b) = (above.split_at(c), below.split_at(c));
+                for (i, value) in pixel.iter_mut().enumerate() {
+                    *value = ((a.0[i] + a.1[i]) + (b.0[i] + b.1[i])) * 0.25;
+                }
+            }
+        }
+        &out[..w * c]
+    }
+
+    /// Row `y` of a sample before resizing.
+    #[inline(always)]
+    fn source_row<'r, S: Simd>(
+        &'r self,
+        s: S,
+        [sample, y]: [usize; 2],
+        [h, w]: [usize; 2],
+        room: &'r mut [f32],
+    ) -> &'r [f32] {
+        let (start, c) = ((sample * h + y) * w, self.channels());
+        if self.is_plain() {
+            return &self.sources[0].x[start * c..][..w * c];
+        }
+        let row = &mut room[..w * c];
+        let mut offset = 0;
+        for source in self.sources {
+            let from = &source.x[start * source.channels..][..w * source.channels];
+            self.activate(s, sample, offset, source.channels, from, row);
+            offset += source.channels;
+        }
+        if let Some(dropout) = self.dropout {
+            dropout.apply(sample, y * w * c, row);
+        }
+        row
+    }
+
+    /// Writes one source's channels, which start at `offset`, of a row.
+    #[inline(always)]
+    fn activate<S: Simd>(
+        &self,
+        s: S,
+        sample: usize,
+        offset: usize,
+        channels: usize,
+        from: &[f32],
+        row: &mut [f32],
+    ) {
+        let c = self.channels();
+        let at = sample * c + offset;
+        let affine =
+            self.affine.map(|affine| (&affine.scale[at..][..channels], &affine.shift[at..][..channels]));
+        for (pixel, from) in row.chunks_exact_mut(c).zip(from.chunks_exact(channels)) {
+            let pixel = &mut pixel[offset..offset + channels];
+            for i in (0..channels).step_by(S::LANES) {
+                let mut x = s.read(from, i);
+                if let Some((scale, shift)) = affine {
+                    x = s.fma(x, s.read(scale, i), s.read(shift, i));
+                }
+                if self.silu {
+                    x = math::silu(s, x);
+                }
+                s.write(pixel, i, s.mul(x, s.splat(self.scale)));
+            }
+        }
+    }
+}
+
+/// Where a sample's pixels lie in a loaded tile: `[block][row][column][BLOCK]`, with a border of zeros.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Rows and columns of zeros on each side.
+    pub border: usize,
+    pub rows: usize,
+    pub w: usize,
+    pub channels: usize,
+}
+
+impl Tile {
+    /// Floats from one row to the next.
+    pub fn row(&self) -> usize {
+        (self.w + 2 * self.border) * BLOCK
+    }
+
+    /// Floats from one block of channels to the next.
+    pub fn plane(&self) -> usize {
+        (self.rows + 2 * self.border) * self.row()
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(BLOCK)
+    }
+
+    /// Floats of a whole tile.
+    pub fn len(&self) -> usize {
+        self.blocks() * self.plane()
+    }
+
+    /// Loads the rows `first..first + self.rows` of a sample's `h` rows, and their border.
+    #[inline(always)]
+    pub fn load<S: Simd>(
+        &self,
+        s: S,
+        load: &Load,
+        sample: usize,
+        first: usize,
+        h: usize,
+        to: &mut [f32],
+        room: &mut [f32],
+    ) {
+        let margin = self.border * BLOCK;
+        for line in 0..self.rows + 2 * self.border {
+            let row = match (first + line).checked_sub(self.border) {
+                Some(y) if y < h => Some(load.row(s, [sample, y], [h, self.w], room)),
+                _ => None,
+            };
+            for block in 0..self.blocks() {
+                let to = &mut to[block * self.plane() + line * self.row()..][..self.row()];
+                let Some(row) = row else {
+                    to.fill(0.0);
+                    continue;
+                };
+                to[..margin].fill(0.0);
+                to[margin + self.w * BLOCK..].fill(0.0);
+                let pixels = to[margin..].chunks_exact_mut(BLOCK).zip(row.chunks_exact(self.channels));
+                for (pixel, from) in pixels {
+                    let from = &from[block * BLOCK..];
+                    for i in (0..from.len().min(BLOCK)).step_by(S::LANES) {
+                        s.write(pixel, i, s.read(from, i));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Doubling or halving images with a separable filter.
+
+use super::pointer::Parts;
+use crate::{Kernel, Pool, Scratch, Simd};
+
+/// Up: zeros between the pixels, then the filter. Down: the filter, then every second pixel. The adjoint of one is the
+/// other with its taps from last to first.
+#[derive(Clone, Copy, Debug)]
+pub struct Resample<'a> {
+    pub up: bool,
+    /// Divided by their sum.
+    pub taps: &'a [f32],
+    /// Rows and columns of zeros around the image when going down; cut off the result when going up.
+    pub padding: usize,
+    pub gain: f32,
+}
+
+impl Resample<'_> {
+    /// The size of an axis of `size` afterwards.
+    pub fn resized(&self, size: usize) -> usize {
+        match self.up {
+            true => (2 * (size - 1) + self.taps.len()).saturating_sub(2 * self.padding),
+            false => (size + 2 * self.padding).saturating_sub(self.taps.len()) / 2 + 1,
+        }
+    }
+
+    /// The row or column that a tap sees for `to`, if it is inside `size` and no zero.
+    #[inline(always)]
+    fn source(&self, to: usize, tap: usize, size: usize) -> Option<usize> {
+        let from = if self.up {
+            let spread = (to + tap + self.padding + 1).checked_sub(self.taps.len())?;
+            if spread % 2 == 1 {
+                return None;
+            }
+            spread / 2
+        } else {
+            (2 * to + tap).checked_sub(self.padding)?
+        };
+        (from < size).then_some(from)
+    }
+}
+
+/// `out[n, h', w', c]` from `x[n, h, w, c]`.
+pub fn resample(pool: &mut Pool, [n, h, w, c]: [usize; 4], resample: Resample, x: &[f32], out: &mut [f32]) {
+    let (rows, columns) = (resample.resized(h), resample.resized(w));
+    assert_eq!([x.len(), out.len()], [n * h * w * c, n * rows * columns * c], "images in and out");
+    let (level, out) = (pool.level(), Parts::new(out));
+    pool.run(n * rows, |task, scratch| {
+        let x = &x[task / rows * h * w * c..][..h * w * c];
+        // SAFETY: one task per row of the result.
+        let out = unsafe { out.range(task * columns * c, columns * c) };
+        level.run(Row { resample, x, size: [h, w, c], y: task % rows, out, scratch });
+    });
+}
+
+struct Row<'a, 'b> {
+    resample: Resample<'a>,
+    x: &'a [f32],
+    size: [usize; 3],
+    y: usize,
+    out: &'a mut [f32],
+    scratch: &'b mut Scratch,
+}
+
+impl Kernel for Row<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Row { resample, x, size: [h, w, c], y, out, scratch } = self;
+        let [column] = scratch.take([w * c]);
+        column.fill(0.0);
+        for (tap, weight) in resample.taps.iter().enumerate() {
+            if let Some(from) = resample.source(y, tap, h) {
+                add(s, weight * resample.gain, &x[from * w * c..][..w * c], column);
+            }
+        }
+        out.fill(0.0);
+        for (to, out) in out.chunks_exact_mut(c).enumerate() {
+            for (tap, weight) in resample.taps.iter().enumerate() {
+                if let Some(from) = resample.source(to, tap, w) {
+                    add(s, *weight, &column[from * c..][..c], out);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd>(s: S, weight: f32, x: &[f32], out: &mut [f32]) {
+    for i in (0..out.len()).step_by(S::LANES) {
+        s.write(out, i, s.fma(s.read(x, i), s.splat(weight), s.read(out, i)));
+    }
+}

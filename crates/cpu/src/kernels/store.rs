@@ -1,0 +1,60 @@
+//! What a convolution does to its sums before it writes them.
+
+use crate::Simd;
+
+/// `(sum + bias + shift + residual) · scale`, written or added to what is there.
+#[derive(Clone, Copy)]
+pub struct Store<'a> {
+    /// `[cout]`
+    pub bias: Option<&'a [f32]>,
+    /// `[n, cout]`: an embedding, for example.
+    pub shift: Option<&'a [f32]>,
+    /// Of the output's shape.
+    pub residual: Option<&'a [f32]>,
+    pub scale: f32,
+    pub accumulate: bool,
+}
+
+impl Store<'_> {
+    /// The sums as they are.
+    pub fn plain() -> Self {
+        Store { bias: None, shift: None, residual: None, scale: 1.0, accumulate: false }
+    }
+
+    /// Panics unless everything fits `n` samples with `len` numbers in all and `c` channels.
+    pub(super) fn check(&self, n: usize, c: usize, len: usize) {
+        assert!(self.bias.is_none_or(|bias| bias.len() == c), "a bias is needed for each of {c} channels");
+        assert!(
+            self.shift.is_none_or(|shift| shift.len() == n * c),
+            "a shift is needed for each of {n} x {c}"
+        );
+        assert!(self.residual.is_none_or(|residual| residual.len() == len), "the residual has another size");
+    }
+
+    /// Writes the sums of one pixel's channels `channel..channel + out.len()`; `at` is where `out` begins in the
+    /// whole output.
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(
+        &self,
+        s: S,
+        sums: &[f32],
+        [sample, c, channel, at]: [usize; 4],
+        out: &mut [f32],
+    ) {
+        let len = out.len();
+        let bias = self.bias.map(|bias| &bias[channel..][..len]);
+        let shift = self.shift.map(|shift| &shift[sample * c + channel..][..len]);
+        let residual = self.residual.map(|residual| &residual[at..][..len]);
+        for i in (0..len).step_by(S::LANES) {
+            let mut y = s.read(sums, i);
+            for extra in [bias, shift, residual].into_iter().flatten() {
+                y = s.add(y, s.read(extra, i));
+            }
+            y = s.mul(y, s.splat(self.scale));
+            if self.accumulate {
+                y = s.add(s.read(out, i), y);
+            }
+            s.write(out, i, y);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! AVX-512 (F, VL, DQ and BW): 16 lanes, 32 registers, masked tails.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Level, Simd, instructions};
+
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+/// Runs a kernel with these instructions.
+pub fn run<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+    fn wide<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx512(()))
+    }
+    assert!(Level::Avx512.is_available(), "this machine has no AVX-512");
+    // SAFETY: asserted above.
+    unsafe { wide(kernel) }
+}
+
+#[inline(always)]
+fn first(len: usize) -> u16 {
+    ((1u32 << len) - 1) as u16
+}
+
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    const ROWS: usize = 8;
+    type F = __m512;
+    type I = __m512i;
+    type M = __mmask16;
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller promises 16 numbers.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: __m512) {
+        // SAFETY: the caller promises 16 numbers.
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(self, from: *const f32, len: usize) -> __m512 {
+        // SAFETY: the caller promises `len` numbers; the others are masked.
+        unsafe { _mm512_maskz_loadu_ps(first(len), from) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, x: __m512, len: usize) {
+        // SAFETY: the caller promises `len` numbers; the others are masked.
+        unsafe { _mm512_mask_storeu_ps(to, first(len), x) }
+    }
+    instructions! {
+        splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+        add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+        mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+        div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+        fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+        min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
+        max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+        sqrt(x: __m512) -> __m512 { _mm512_sqrt_ps(x) }
+        lt(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
+        le(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b) }
+        eq(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+        select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
+        splat_int(x: i32) -> __m512i { _mm512_set1_epi32(x) }
+        bits(x: __m512) -> __m512i { _mm512_castps_si512(x) }
+        from_bits(x: __m512i) -> __m512 { _mm512_castsi512_ps(x) }
+        to_int(x: __m512) -> __m512i { _mm512_cvttps_epi32(x) }
+        from_int(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
+        add_int(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+        and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+        xor(a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
+        lt_int(a: __m512i, b: __m512i) -> __mmask16 { _mm512_cmplt_epi32_mask(a, b) }
+    }
+    #[inline(always)]
+    fn shift_left<const BITS: u32>(self, x: __m512i) -> __m512i {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_slli_epi32::<BITS>(x) }
+    }
+    #[inline(always)]
+    fn shift_right<const BITS: u32>(self, x: __m512i) -> __m512i {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_srai_epi32::<BITS>(x) }
+    }
+}

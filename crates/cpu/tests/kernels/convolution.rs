@@ -1,0 +1,165 @@
+use mollify_cpu::Pool;
+use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
+use mollify_cpu::kernels::conv_weight::{Gradient, conv_weight_gradient};
+use mollify_cpu::kernels::load::{Affine, Load, Resize, Source};
+use mollify_cpu::kernels::random::Dropout;
+use mollify_cpu::kernels::store::Store;
+
+use crate::naive::{self, wide};
+use crate::{assert_near, assert_same_bits, numbers, pools};
+
+/// `[n, h, w, cin, cout, taps]`: odd sizes, single channels, several blocks and panels, more threads than samples.
+const SHAPES: &[[usize; 6]] = &[
+    [3, 8, 8, 12, 20, 9],
+    [1, 5, 7, 5, 3, 9],
+    [2, 4, 4, 33, 40, 9],
+    [2, 2, 2, 16, 64, 9],
+    [1, 1, 1, 3, 1, 9],
+    [1, 9, 16, 1, 70, 9],
+    [5, 6, 6, 20, 12, 1],
+    [1, 3, 8, 48, 32, 1],
+];
+
+fn shapes() -> impl Iterator<Item = Conv> {
+    SHAPES.iter().map(|&[n, h, w, cin, cout, taps]| Conv { n, h, w, cin, cout, taps })
+}
+
+#[test]
+fn a_convolution_is_the_sum_of_its_products() {
+    for mut pool in pools() {
+        for shape in shapes() {
+            let pixels = shape.n * shape.h * shape.w;
+            let (x, weights) =
+                (numbers(pixels * shape.cin, 1), numbers(shape.taps * shape.cin * shape.cout, 2));
+            let mut y = vec![f32::NAN; pixels * shape.cout];
+            let sources = [Source { x: &x, channels: shape.cin }];
+            conv(&mut pool, shape, &Load::plain(&sources), &weights, &Store::plain(), &mut y);
+            assert_near(&y, &naive::conv(shape, &wide(&x), &wide(&weights)), shape.taps * shape.cin);
+        }
+    }
+}
+
+#[test]
+fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
+    let shape = Conv { n: 3, h: 4, w: 6, cin: 20, cout: 37, taps: 9 };
+    let (pixels, outputs) = (3 * 4 * 6, 3 * 4 * 6 * 37);
+    let weights = numbers(9 * 20 * 37, 1);
+    let [scale, shift] = [2, 3].map(|seed| numbers(3 * 20, seed));
+    let (bias, embedding, residual) = (numbers(37, 4), numbers(3 * 37, 5), numbers(outputs, 6));
+    let keys: Vec<philox::Row> = (0..3).map(|i| [i, 7, 8, 9]).collect();
+    let dropout = Dropout { keys: &keys, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 };
+    for mut pool in pools() {
+        for (resize, from) in [(Resize::Same, pixels), (Resize::Up, pixels / 4), (Resize::Down, pixels * 4)] {
+            let [first, second] = [(13, 10), (7, 11)].map(|(channels, seed)| numbers(from * channels, seed));
+            let sources = [Source { x: &first, channels: 13 }, Source { x: &second, channels: 7 }];
+            let affine = Some(Affine { scale: &scale, shift: &shift });
+            let load =
+                Load { sources: &sources, affine, silu: true, dropout: Some(dropout), scale: 0.7, resize };
+            let (bias, shift, residual) = (Some(&bias[..]), Some(&embedding[..]), Some(&residual[..]));
+            let store = Store { bias, shift, residual, scale: 0.5, accumulate: true };
+            let mut y = numbers(outputs, 12);
+            let mut expected = naive::conv(shape, &naive::load([3, 4, 6], &load), &wide(&weights));
+            for (i, value) in expected.iter_mut().enumerate() {
+                let extra = store.bias.unwrap()[i % 37]
+                    + residual.unwrap()[i]
+                    + embedding[i / (24 * 37) * 37 + i % 37];
+                *value = (*value + f64::from(extra)) * 0.5 + f64::from(y[i]);
+            }
+            conv(&mut pool, shape, &load, &weights, &store, &mut y);
+            assert_near(&y, &expected, 9 * 20);
+        }
+    }
+}
+
+#[test]
+fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
+    for mut pool in pools() {
+        for shape in shapes() {
+            let pixels = shape.n * shape.h * shape.w;
+            let (x, dy) = (numbers(pixels * shape.cin, 1), numbers(pixels * shape.cout, 2));
+            let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
+            let gradients = [Source { x: &dy, channels: shape.cout }];
+            let mut dx = vec![f32::NAN; x.len()];
+            conv_input_gradient(
+                &mut pool,
+                shape,
+                &Load::plain(&gradients),
+                &weights,
+                &Store::plain(),
+                &mut dx,
+            );
+            let expected = naive::conv_input_gradient(shape, &wide(&dy), &wide(&weights));
+            assert_near(&dx, &expected, shape.taps * shape.cout);
+
+            let sources = [Source { x: &x, channels: shape.cin }];
+            let gradient = Gradient { dy: &dy, scale: 0.5 };
+            let (mut dw, mut db) = (vec![1.0; weights.len()], vec![1.0; shape.cout]);
+            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), gradient, &mut dw, Some(&mut db));
+            let expected = naive::conv_weight_gradient(shape, &wide(&x), &wide(&dy));
+            assert_near(&dw, &expected.iter().map(|dw| 1.0 + 0.5 * dw).collect::<Vec<_>>(), pixels);
+            let mut expected = vec![1.0; shape.cout];
+            dy.iter().enumerate().for_each(|(i, dy)| expected[i % shape.cout] += 0.5 * f64::from(*dy));
+            assert_near(&db, &expected, pixels);
+        }
+    }
+}
+
+/// Everything that a convolution gives for a batch that is cut at `cuts`, gradients of weights added up.
+fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
+    let per = shape.h * shape.w;
+    let (x, dy) = (numbers(shape.n * per * shape.cin, 1), numbers(shape.n * per * shape.cout, 2));
+    let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
+    let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+    let (mut dw, mut db) = (vec![0.0; weights.len()], vec![0.0; shape.cout]);
+    for ends in cuts.windows(2) {
+        let part = Conv { n: ends[1] - ends[0], ..shape };
+        let [of_x, of_y] =
+            [shape.cin, shape.cout].map(|channels| ends[0] * per * channels..ends[1] * per * channels);
+        let sources = [Source { x: &x[of_x.clone()], channels: shape.cin }];
+        let gradients = [Source { x: &dy[of_y.clone()], channels: shape.cout }];
+        let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
+        conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
+        conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
+        let gradient = Gradient { dy: gradients[0].x, scale: 0.3 };
+        conv_weight_gradient(pool, part, &load, gradient, &mut dw, Some(&mut db));
+    }
+    [y, dx, dw, db].concat()
+}
+
+#[test]
+fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
+    // few weights (gradients by sample), many weights (gradients by weight), large images (bands of rows)
+    let shapes = [[7, 8, 8, 16, 8, 9], [7, 4, 4, 40, 72, 9], [7, 2, 3, 33, 65, 9], [7, 8, 8, 40, 40, 1]];
+    for &[n, h, w, cin, cout, taps] in &shapes {
+        let shape = Conv { n, h, w, cin, cout, taps };
+        for level in mollify_cpu::Level::available() {
+            let whole = all(&mut Pool::with_level(1, level), shape, &[0, 7]);
+            for threads in 1..=3 {
+                for cuts in [&[0, 7][..], &[0, 1, 2, 3, 4, 5, 6, 7], &[0, 3, 6, 7]] {
+                    let parts = all(&mut Pool::with_level(threads, level), shape, cuts);
+                    assert_same_bits(
+                        &whole,
+                        &parts,
+                        &format!("{shape:?} {level:?} {threads} threads {cuts:?}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_too_large_for_the_cache_is_computed_in_bands() {
+    let shape = Conv { n: 1, h: 48, w: 64, cin: 160, cout: 4, taps: 9 };
+    let (x, weights) = (numbers(48 * 64 * 160, 1), numbers(9 * 160 * 4, 2));
+    let sources = [Source { x: &x, channels: 160 }];
+    let mut results = [1, 2, 3].map(|threads| {
+        let mut y = vec![f32::NAN; 48 * 64 * 4];
+        conv(&mut Pool::new(threads), shape, &Load::plain(&sources), &weights, &Store::plain(), &mut y);
+        y
+    });
+    let [one, two, three] = &mut results;
+    assert_same_bits(one, two, "two threads");
+    assert_same_bits(one, three, "three threads");
+    assert_near(one, &naive::conv(shape, &wide(&x), &wide(&weights)), 9 * 160);
+}
