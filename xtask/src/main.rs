@@ -1,1 +1,43 @@
-fn main() {}
+//! Chores that cargo cannot do alone: `cargo xtask COMMAND`.
+
+mod bench;
+mod chores;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  demo            build for speed, run pipelines/quickstart.ron and say where the picture is
+  test [ARGS]     set up what the tests need and run them all; ARGS go to `cargo test`
+  ci              formatting, clippy and tests, as continuous integration runs them
+  bless [ARGS]    accept what the snapshot tests see now; ARGS go to `cargo test`
+  bench [ARGS]    measure speed and memory; `cargo xtask bench --help` says more
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["demo"] => chores::demo(),
+        ["test", rest @ ..] => chores::test(rest),
+        ["ci"] => chores::ci(),
+        ["bless", rest @ ..] => chores::bless(rest),
+        ["bench", rest @ ..] => bench::bench(rest),
+        ["--help" | "-h" | "help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("error: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,40 @@
-//! Data sets, loader threads, arrays and pictures on disk.
+#![doc = include_str!("../README.md")]
+
+mod array;
+mod dataset;
+mod digits;
+mod folder;
+mod load;
+mod picture_file;
+mod pictures;
+mod save;
+
+pub use array::{from_file, to_file};
+pub use dataset::{Dataset, dataset};
+pub use digits::{Digits, digits};
+pub use folder::Folder;
+pub use load::{
+    LoadDenoised, LoadImages, LoadLabels, LoadSigmas, load_denoised, load_images, load_labels, load_sigmas,
+};
+pub use picture_file::Format;
+pub use pictures::{Batch, Order, Pictures, Seen};
+pub use save::{Paths, SaveDenoised, SaveImages, save_denoised, save_images};
+
+use pipeline::{Engine, Mistake};
+
+/// Teaches the kinds of this crate.
+pub fn plugin(engine: &mut Engine) {
+    engine.node::<Digits, _>(digits).node::<Dataset, _>(dataset);
+    engine.node::<LoadImages, _>(load_images).node::<LoadLabels, _>(load_labels);
+    engine.node::<LoadSigmas, _>(load_sigmas).node::<LoadDenoised, _>(load_denoised);
+    engine.node::<SaveImages, _>(save_images).node::<SaveDenoised, _>(save_denoised);
+    engine.keep::<Seen>();
+}
+
+/// Wants at least 1 of something.
+fn positive(field: &str, count: usize) -> Result<(), Mistake> {
+    if count > 0 {
+        return Ok(());
+    }
+    Err(Mistake::new(field, format!("`{field}` is 0, expected at least 1")))
+}

@@ -1,1 +1,27 @@
-//! Networks as denoisers, preconditioning and ideal denoisers.
+#![doc = include_str!("../README.md")]
+
+mod ideal;
+mod network;
+mod points;
+mod precondition;
+mod recipe;
+mod song_unet;
+mod weights;
+
+pub use ideal::{Ideal, IdealDenoiser, ideal, ideal_denoiser};
+pub use network::{Network, network};
+pub use points::{Points, points};
+pub use precondition::{
+    Coefficients, Precondition, PreconditionedNetwork, coefficients, precondition, precondition_network,
+};
+pub use recipe::Recipe;
+pub use song_unet::{Preset, SongUNet, song_unet};
+pub use weights::{Trained, newest_weights, read_network};
+
+use pipeline::Engine;
+
+/// The kinds that make networks and denoisers.
+pub fn plugin(engine: &mut Engine) {
+    engine.node::<SongUNet, _>(song_unet).node::<Precondition, _>(precondition);
+    engine.node::<Network, _>(network).node::<Points, _>(points).node::<Ideal, _>(ideal);
+}

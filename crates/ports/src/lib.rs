@@ -1,1 +1,30 @@
-//! The vocabulary that nodes share.
+#![doc = include_str!("../README.md")]
+
+mod compute;
+mod gauges;
+mod images;
+mod keep;
+mod labels;
+mod networks;
+mod run;
+
+pub use compute::{Compute, Machine};
+pub use gauges::{Gauges, read_gauges};
+pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas, Step, Times};
+pub use keep::{keep_arena, load_arena};
+pub use labels::{LabelsOf, check_labels, label_rows};
+pub use networks::{Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, WEIGHTS_FORMAT};
+pub use run::Run;
+
+use pipeline::{After, Engine, port};
+
+port!(Images, Sigmas, Labels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
+
+/// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.
+pub fn plugin(engine: &mut Engine) {
+    engine.port::<Images>().port::<Sigmas>().port::<Labels>().port::<Denoised>().port::<Step>();
+    engine.port::<Times>().port::<Seeds>().port::<Parameters>().port::<Denoiser>().port::<Gradients>();
+    engine.keep::<Seeds>().keep::<Parameters>();
+    engine.world.init_resource::<Gauges>();
+    engine.add_systems(After, read_gauges);
+}

@@ -1,1 +1,16 @@
-//! RON that remembers where every value came from.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod fill;
+mod overlay;
+mod parse;
+mod print;
+mod read;
+mod source;
+mod tree;
+
+pub use error::{Error, Report, nearest};
+pub use parse::parse;
+pub use read::{Links, NoLinks, Reader};
+pub use source::{Sources, Span};
+pub use tree::{Body, Form, Literal, Tree, Word};

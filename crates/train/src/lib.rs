@@ -1,1 +1,38 @@
-//! Corruption, gradients, Adam, EMA and checkpoints.
+#![doc = include_str!("../README.md")]
+
+mod adam;
+mod checkpoint;
+mod corrupt;
+mod ema;
+mod gradient;
+mod log_normal;
+mod loss;
+mod sample_keys;
+mod setting;
+mod state;
+mod until;
+mod update;
+mod weights_file;
+
+pub use adam::{Adam, Moments, adam, adam_graph, adam_numbers};
+pub use checkpoint::{Checkpoint, Due, checkpoint, write_checkpoints};
+pub use corrupt::{Corrupt, corrupt, corrupt_graph};
+pub use ema::{Ema, ema, ema_graph};
+pub use gradient::{Gradient, gradient};
+pub use log_normal::{LogNormal, log_normal, log_normal_graph};
+pub use loss::{edm_loss, gradient_graph, mean_loss_graph, parameter_gradients};
+pub use state::{from_state, to_state};
+pub use until::{Until, until};
+pub use update::Update;
+pub use weights_file::write_weights;
+
+use pipeline::{After, Engine};
+
+/// Teaches the kinds of this crate, what checkpoints keep of them, and writing checkpoints.
+pub fn plugin(engine: &mut Engine) {
+    engine.node::<LogNormal, _>(log_normal).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
+    engine.node::<Adam, _>(adam).node::<Ema, _>(ema);
+    engine.node::<Checkpoint, _>(checkpoint).node::<Until, _>(until);
+    engine.keep::<Moments>();
+    engine.add_systems(After, write_checkpoints);
+}

@@ -1,0 +1,99 @@
+//! Finite sets of pictures, and the endless shuffled order in which a run sees them.
+
+use std::ops::Range;
+
+use bevy_ecs::prelude::*;
+use philox::{Key, bits, permute, stream};
+use pipeline::keep_plain;
+use ports::{Compute, Images, Labels};
+use serde::{Deserialize, Serialize};
+use tensor::Array;
+
+/// Pictures of one size, perhaps with classes.
+pub trait Pictures: Send + Sync {
+    fn count(&self) -> usize;
+
+    /// Height, width and channels.
+    fn shape(&self) -> [usize; 3];
+
+    /// How many classes there are; 0 where pictures have none.
+    fn classes(&self) -> usize;
+
+    fn class(&self, picture: usize) -> u32;
+
+    /// Appends the pixels of a picture, in [-1, 1], row by row.
+    fn read(&self, picture: usize, pixels: &mut Vec<f32>) -> Result<(), String>;
+}
+
+/// How many pictures a node has handed out: all that a resumed run needs to go on in the same order.
+#[derive(Component, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen(pub u64);
+
+keep_plain!(Seen);
+
+/// Which pictures come when: each once in an epoch, every epoch in another order.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    pub seed: u64,
+    /// Whether a fair coin mirrors each picture, another one every time it comes.
+    pub mirror: bool,
+}
+
+/// Pictures on their way to the device.
+#[derive(Debug, PartialEq)]
+pub struct Batch {
+    /// `[n, h, w, c]`.
+    pub pixels: Array,
+    pub classes: Vec<u32>,
+}
+
+impl Order {
+    /// The pictures at these positions of the run, counted over all epochs.
+    pub fn batch(self, set: &dyn Pictures, positions: Range<u64>) -> Result<Batch, String> {
+        let [h, w, c] = set.shape();
+        let n = (positions.end - positions.start) as usize;
+        let (mut pixels, mut classes) = (Vec::with_capacity(n * h * w * c), Vec::with_capacity(n));
+        for position in positions {
+            let picture = self.picture(set.count(), position);
+            let start = pixels.len();
+            set.read(picture, &mut pixels)?;
+            if self.mirrors(position) {
+                pixels[start..].chunks_exact_mut(w * c).for_each(|row| mirror(row, c));
+            }
+            classes.push(set.class(picture));
+        }
+        Ok(Batch { pixels: Array::new([n, h, w, c], pixels), classes })
+    }
+
+    /// Which of `count` pictures comes at a position.
+    fn picture(self, count: usize, position: u64) -> usize {
+        let (epoch, place) = (position / count as u64, position % count as u64);
+        permute(self.seed, epoch, count, place as usize)
+    }
+
+    fn mirrors(self, position: u64) -> bool {
+        let key = Key { seed: self.seed, stream: stream::MIRROR, step: position };
+        self.mirror && bits(key.words(), 0) & 1 == 1
+    }
+}
+
+/// Turns a row of pixels around.
+fn mirror(row: &mut [f32], channels: usize) {
+    row.reverse();
+    row.chunks_exact_mut(channels).for_each(<[f32]>::reverse);
+}
+
+impl Batch {
+    /// Brings the batch to the device; a set without classes gives labels of length 0.
+    pub fn upload(self, before: u64, classes: usize, compute: &Compute) -> Result<(Images, Labels, Seen)> {
+        let n = self.classes.len();
+        let images = Images::clean(compute.upload(&self.pixels)?, before);
+        let mut rows = vec![0.0f32; n * classes];
+        for (row, class) in self.classes.iter().enumerate().filter(|_| classes > 0) {
+            rows[row * classes + *class as usize] = 1.0;
+        }
+        let rows = compute.upload(&Array::new([n, classes], rows))?;
+        let labels = Labels { rows, classes: (classes > 0).then_some(self.classes) };
+        Ok((images, labels, Seen(before + n as u64)))
+    }
+}

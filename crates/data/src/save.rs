@@ -1,0 +1,104 @@
+//! Values of nodes as numbers in files.
+
+use std::path::{Path, PathBuf};
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use pipeline::{Mistake, Node, Read, This, Tick, Wire};
+use ports::{Compute, Denoised, Images, Run};
+use serde::Deserialize;
+
+use crate::array::to_file;
+
+const TO: (&str, &str) = (
+    "to",
+    "a `.npy` or `.safetensors` file; `{run}` is the folder of the run; with `{tick}` every tick gets a file, else the \
+     last one stays",
+);
+
+/// Settings of images on their way to a file.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveImages {
+    x: Wire<Images>,
+    to: PathBuf,
+}
+
+impl Node for SaveImages {
+    type Value = ();
+
+    const DOC: &'static str = "Writes images as numbers, [n, c, h, w], under the name `images`.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[("x", "the images"), TO];
+
+    fn check(&self) -> Result<(), Mistake> {
+        check(&self.to)
+    }
+}
+
+/// Writes the images of this tick.
+pub fn save_images(this: This<SaveImages>, images: Read<Images>, paths: Paths, compute: Compute) -> Result {
+    let array = compute.download(&images.get(this.x)?.pixels)?;
+    Ok(to_file(&paths.fill(&this.to)?, "images", &array)?)
+}
+
+/// Settings of denoised images on their way to a file.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveDenoised {
+    x: Wire<Denoised>,
+    to: PathBuf,
+}
+
+impl Node for SaveDenoised {
+    type Value = ();
+
+    const DOC: &'static str =
+        "Writes what a denoiser made of images as numbers, [n, c, h, w], under the name `denoised`.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[("x", "the denoised images"), TO];
+
+    fn check(&self) -> Result<(), Mistake> {
+        check(&self.to)
+    }
+}
+
+/// Writes what the denoiser made in this tick.
+pub fn save_denoised(
+    this: This<SaveDenoised>,
+    denoised: Read<Denoised>,
+    paths: Paths,
+    compute: Compute,
+) -> Result {
+    let array = compute.download(&denoised.get(this.x)?.0)?;
+    Ok(to_file(&paths.fill(&this.to)?, "denoised", &array)?)
+}
+
+fn check(to: &Path) -> Result<(), Mistake> {
+    let extension = to.extension().and_then(|extension| extension.to_str());
+    if matches!(extension, Some("npy" | "safetensors")) {
+        return Ok(());
+    }
+    let what = format!("`{}` does not end in `.npy` or `.safetensors`", to.display());
+    Err(Mistake::new("to", what))
+}
+
+/// What the places in a path stand for.
+#[derive(SystemParam)]
+pub struct Paths<'w> {
+    tick: Res<'w, Tick>,
+    run: Option<Res<'w, Run>>,
+}
+
+impl Paths<'_> {
+    fn fill(&self, to: &Path) -> Result<PathBuf> {
+        let to = to.to_string_lossy().replace("{tick}", &self.tick.0.to_string());
+        match &self.run {
+            Some(run) => Ok(to.replace("{run}", &run.folder.to_string_lossy()).into()),
+            None if to.contains("{run}") => {
+                Err(format!("`{to}` names the folder of the run, which has none").into())
+            }
+            None => Ok(to.into()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of denoisers on the reference device.
+
+mod ideal;
+mod precondition;
+mod small;
+mod song_unet;
+mod weights;

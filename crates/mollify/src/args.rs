@@ -1,0 +1,125 @@
+//! The command line.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// Trains and samples diffusion models, described by pipelines in RON
+///
+/// A pipeline is a file that names nodes and wires them: data, network, noise, loss, optimiser, sampler, pictures.
+#[derive(Parser)]
+#[command(name = "mollify", version, max_term_width = 110, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mollify run pipelines/quickstart.ron            train on digits and draw new ones
+  mollify run pipelines/toy.ron --set steps=32    the same with another value
+  mollify check pipelines/toy.ron                 what a pipeline comes to, or is wrong
+  mollify kinds Euler                             what a kind of node does";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline: train, sample, whatever its nodes do
+    ///
+    /// Metrics and states go to the run folder, `runs/NAME` for NAME.ron. Ctrl-C ends the run after the current tick
+    /// with a state to resume from; a second Ctrl-C ends it at once. A file with a `sweep` runs each of its points, one
+    /// after the other, each in a folder of its own such as `runs/NAME/steps=18,churn=0.0`.
+    #[command(after_help = "Example: mollify run pipelines/quickstart.ron --threads 4")]
+    Run(Run),
+    /// Look for every mistake in pipelines and print what they come to
+    ///
+    /// Wires each file without computing anything. Prints the resolved pipeline: bases, given names and settings worked
+    /// in, nodes in running order. Exits with 1 if there is a mistake in any of the files.
+    #[command(after_help = "Example: mollify check pipelines/*.ron")]
+    Check {
+        /// The pipelines
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        settings: Settings,
+        /// Print a Mermaid chart of the nodes, for Markdown
+        #[arg(long)]
+        mermaid: bool,
+    },
+    /// List the kinds of nodes, or explain one
+    #[command(after_help = "Example: mollify kinds Euler")]
+    Kinds {
+        /// The kind to explain
+        #[arg(value_name = "KIND")]
+        kind: Option<String>,
+    },
+    /// Say what is in a file of weights, arrays or the state of a run
+    #[command(after_help = "Example: mollify info runs/quickstart")]
+    Info {
+        /// A `.safetensors` or `.npy` file, or the folder of a run for its newest state
+        #[arg(value_name = "CHECKPOINT")]
+        file: PathBuf,
+    },
+    /// Run pipelines and write down what every node ended with
+    ///
+    /// For `NAME.ron` this is the insta snapshot `snapshots/NAME.snap` beside it: the resolved pipeline, and of every
+    /// node's last value the shape, minimum, mean, maximum and standard deviation to 4 digits.
+    #[command(after_help = "Example: mollify snapshot pipelines/toy.ron --check && cargo insta review")]
+    Snapshot {
+        /// The pipelines
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Compare with the snapshot that is there, show what differs and leave it in `NAME.snap.new`
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        hardware: Hardware,
+    },
+}
+
+#[derive(Group)]
+pub(crate) struct Run {
+    /// The pipeline
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(flatten)]
+    pub(crate) hardware: Hardware,
+    /// Go on from the newest good state in the run folder
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Start over, removing the states and metrics of an earlier run from the run folder
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) fresh: bool,
+    /// Print errors only
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Group)]
+pub(crate) struct Settings {
+    /// Change a given name or a node's field, as in `steps=32` or `hat.amount=40.0`; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+#[derive(Group, Clone, Copy)]
+pub(crate) struct Hardware {
+    /// What to compute on
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+    /// How many CPU threads to compute with [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZero<usize>>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// The fastest there is
+    Auto,
+    /// The processor
+    Cpu,
+}

@@ -1,0 +1,35 @@
+//! The commands, a file each.
+
+mod check;
+mod info;
+mod kinds;
+mod run;
+mod snapshot;
+
+use pipeline::Plugin;
+
+use crate::args::Command;
+use crate::problem::Problem;
+
+/// How a command ended without a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    /// The user ended it.
+    Interrupted,
+}
+
+pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
+    let done = |result: Result<(), Problem>| result.map(|()| Ending::Done);
+    match command {
+        Command::Run(args) => run::run(&args, plugins),
+        Command::Check { files, settings, mermaid } => {
+            done(check::check(&files, &settings.settings, mermaid, plugins))
+        }
+        Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
+        Command::Info { file } => done(info::info(&file)),
+        Command::Snapshot { files, check, settings, hardware } => {
+            done(snapshot::snapshot(&files, check, &settings.settings, hardware, plugins))
+        }
+    }
+}

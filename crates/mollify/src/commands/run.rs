@@ -1,0 +1,119 @@
+//! `mollify run`: runs a pipeline, or every point of its sweep.
+
+use std::time::Instant;
+
+use pipeline::{Engine, Error, Interrupt, Outcome, Plugin, Tick};
+use ports::{Machine, Run};
+
+use crate::commands::Ending;
+use crate::problem::Problem;
+use crate::world::Point;
+use crate::{args, device, interrupt, metrics, progress, resume, run_folder, world};
+
+pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
+    let points = world::points(&args.file, &args.settings.settings)?;
+    // A mistake at the last point should not wait until the others have run.
+    for point in &points {
+        world::wired(&args.file, &point.settings, plugins)?;
+    }
+    let machine = device::open(args.hardware);
+    let interrupt = interrupt::on_ctrl_c()?;
+    let say = |line: String| {
+        if !args.quiet {
+            eprintln!("{line}")
+        }
+    };
+    say(format!("computing on {}", machine.0.name()));
+    for (i, point) in points.iter().enumerate() {
+        if points.len() > 1 {
+            say(format!("point {} of {}: {}", i + 1, points.len(), point.name));
+        }
+        let swept = points.len() > 1;
+        if play(args, point, swept, &machine, &interrupt, plugins)? == Ending::Interrupted {
+            return Ok(Ending::Interrupted);
+        }
+    }
+    Ok(Ending::Done)
+}
+
+/// Runs one world to its end.
+fn play(
+    args: &args::Run,
+    point: &Point,
+    swept: bool,
+    machine: &Machine,
+    interrupt: &Interrupt,
+    plugins: &[&dyn Plugin],
+) -> Result<Ending, Problem> {
+    let (mut engine, pipeline) = world::wired(&args.file, &point.settings, plugins)?;
+    let run = run_folder::run(&args.file, &point.name, &pipeline);
+    let folder = run.folder.display().to_string();
+    engine.world.insert_resource(machine.clone());
+    engine.world.insert_resource(interrupt.clone());
+    engine.world.insert_resource(run.clone());
+    let say = |line: String| {
+        if !args.quiet {
+            eprintln!("{line}")
+        }
+    };
+
+    let ticks = begin(args, &mut engine, &run, swept)?;
+    if engine.is_finished() {
+        say(format!("this run was finished after {ticks} ticks, so there is nothing to do"));
+        return Ok(Ending::Done);
+    }
+    if ticks > 0 {
+        say(format!("going on after {ticks} ticks"));
+    }
+    metrics::log(&mut engine, &run.folder, ticks)?;
+    if !args.quiet {
+        progress::show(&mut engine);
+    }
+    let began = Instant::now();
+    let outcome = engine.run()?;
+    let time = progress::clock(began.elapsed().as_secs_f64());
+    let done = engine.world.resource::<Tick>().0;
+    match outcome {
+        Outcome::Finished => {
+            say(format!("finished after {done} ticks, in {time}; the run is in {folder}"));
+            Ok(Ending::Done)
+        }
+        Outcome::Interrupted => {
+            let then = match resume::states(&mut engine, &run) {
+                Some(_) => "`--resume` goes on from here",
+                None => "nothing was saved, because the pipeline has no `Checkpoint`",
+            };
+            say(format!("interrupted after {done} ticks, in {time}; {then}"));
+            Ok(Ending::Interrupted)
+        }
+    }
+}
+
+/// Readies the run's folder and says how many ticks the run has behind it.
+fn begin(args: &args::Run, engine: &mut Engine, run: &Run, swept: bool) -> Result<u64, Problem> {
+    run_folder::make(&run.folder)?;
+    let states = resume::states(engine, run);
+    let Some(states) = states else {
+        return match args.resume {
+            false => Ok(0),
+            true => Err(Error::new("a pipeline without a `Checkpoint` keeps no state to resume from")
+                .help("leave out `--resume`")
+                .into()),
+        };
+    };
+    if !args.resume {
+        if args.fresh {
+            run_folder::remove_states(&states)?;
+        }
+        run_folder::expect_no_states(&states)?;
+        return Ok(0);
+    }
+    match resume::resume(engine, &states, args.quiet)? {
+        Some(ticks) => Ok(ticks),
+        // A sweep that was interrupted never came to its later points.
+        None if swept => Ok(0),
+        None => Err(Error::new(format!("`{}` holds no state to resume from", states.display()))
+            .help("without `--resume` the run starts from its beginning")
+            .into()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Networks with their parameters, and whatever else denoises.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use serde::{Deserialize, Serialize};
+use tensor::{Bindings, Graph, Shape, Tensor, Value};
+use unet::{Network, SongUNet, SongUNetConfig};
+
+/// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and as
+/// metadata `mollify` (this), `recipe` ([`Denoise::recipe`]), `pipeline` (resolved), `images` (seen), `of` (the node).
+pub const WEIGHTS_FORMAT: &str = "1";
+
+/// A network and one set of its parameters: the ones in training, or an average of them.
+#[derive(Component, Clone)]
+pub struct Parameters {
+    pub network: Arc<dyn Network>,
+    /// All parameters side by side, as the network's layout says. Training changes them in place: from tick to tick a
+    /// node makes the same tensor.
+    pub arena: Tensor,
+    /// How to build the network again: the RON of an [`Architecture`].
+    pub recipe: String,
+}
+
+/// A network without its parameters, as files remember it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Architecture {
+    SongUNet(SongUNetConfig),
+}
+
+impl Architecture {
+    /// Reads a [recipe](Parameters::recipe).
+    pub fn read(recipe: &str) -> Result<Self, String> {
+        ron::from_str(recipe).map_err(|error| format!("no network can be built from `{recipe}`: {error}"))
+    }
+
+    /// As a [recipe](Parameters::recipe).
+    pub fn recipe(&self) -> String {
+        ron::to_string(self).expect("sizes are plain data")
+    }
+
+    /// Lays the network out, or says which sizes do not fit.
+    pub fn build(self) -> Result<Arc<dyn Network>, String> {
+        match self {
+            Architecture::SongUNet(config) => Ok(Arc::new(SongUNet::new(config)?)),
+        }
+    }
+}
+
+/// A parameter as an entity, under the entity of its layer, which is under its node: where it lives in the arena.
+#[derive(Component, Clone, Debug, PartialEq)]
+pub struct Slice {
+    pub range: Range<usize>,
+    /// As files have it: PyTorch's order.
+    pub shape: Shape,
+}
+
+/// D(x; σ): an estimate of the clean image behind a noisy one, whatever makes it.
+#[derive(Component, Clone)]
+pub struct Denoiser(pub Arc<dyn Denoise>);
+
+/// What can be asked for D(x; σ).
+///
+/// A denoiser is a part of a graph, so that sampling, training and guidance are each one compiled program.
+pub trait Denoise: Send + Sync {
+    /// `[h, w, c]` of the images.
+    fn image(&self) -> Shape;
+
+    /// The length of a label; 0 where there are none.
+    fn labels(&self) -> usize;
+
+    /// The noise levels it can be asked about.
+    fn sigma_range(&self) -> (f64, f64) {
+        (0.0, f64::INFINITY)
+    }
+
+    /// Adds D(x; σ) to a graph.
+    fn build(&self, graph: &mut Graph, query: &Query) -> Value;
+
+    /// What has to be bound wherever it has been built in: its parameters.
+    fn bindings(&self) -> Bindings;
+
+    /// The input that holds the parameters which can be trained, and those parameters.
+    fn trainable(&self) -> Option<(&str, &Parameters)> {
+        None
+    }
+
+    /// How to build the denoiser again from a file of its parameters: RON.
+    fn recipe(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a denoiser is asked, as values of the graph that it is built into.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// `[n, h, w, c]`.
+    pub x: Value,
+    /// The noise level of each image: `[n, 1, 1, 1]`.
+    pub sigma: Value,
+    /// `[n, labels]`.
+    pub labels: Option<Value>,
+    /// The labels of the augmentation.
+    pub augment: Option<Value>,
+    /// The keys of dropout, `[n, 4]`: there in training only.
+    pub dropout: Option<Value>,
+}
+
+/// The gradients of the parameters that a denoiser can train, ready for an optimiser.
+#[derive(Component, Clone)]
+pub struct Gradients {
+    /// Side by side like the parameters; whoever uses them leaves zeros.
+    pub arena: Tensor,
+    /// How many images the run had seen before this batch.
+    pub before: u64,
+    /// How many images they are the gradients of.
+    pub batch: usize,
+}

@@ -1,0 +1,79 @@
+//! What a denoiser makes of noisy images.
+
+use bevy_ecs::prelude::*;
+use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
+use ports::{Compute, Denoised, Denoiser, Images, Labels, Query, check_labels, label_rows};
+use serde::Deserialize;
+use tensor::{Graph, Shape};
+
+/// Settings of a question to a denoiser.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denoise {
+    x: Wire<Images>,
+    by: Wire<Denoiser>,
+    #[serde(default)]
+    labels: Option<Wire<Labels>>,
+}
+
+impl Node for Denoise {
+    type Value = Denoised;
+
+    const DOC: &'static str = "Asks a denoiser for D(x; σ), the clean images behind noisy ones.\n\
+        Clean images (σ = 0) are their own answer, and the denoiser is not asked.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("x", "the noisy images, of one noise level or of a level each"),
+        ("by", "the denoiser"),
+        ("labels", "what the images shall show, for a denoiser that takes labels"),
+    ];
+
+    fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
+        check_labels(inputs, self.by, self.labels)?;
+        Ok(Shapes::of::<Denoised>(inputs.same("x", self.x, self.by)?))
+    }
+}
+
+/// Asks the denoiser, in evaluation: without dropout.
+pub fn denoise(
+    this: This<Denoise>,
+    images: Read<Images>,
+    denoisers: Read<Denoiser>,
+    labels: Read<Labels>,
+    mut compute: Compute,
+) -> Result<Denoised> {
+    let x = images.get(this.x)?;
+    if x.is_clean() {
+        return Ok(Denoised(x.pixels.clone()));
+    }
+    let (n, shape) = (x.batch(), x.pixels.shape());
+    let denoiser = denoisers.get(this.by)?.0.as_ref();
+    if shape[1..] != denoiser.image()[..] {
+        let image = Shape::from(&shape[1..]);
+        return Err(format!("the images are {image}, but the denoiser takes {}", denoiser.image()).into());
+    }
+    let labels = label_rows(denoiser, labels.maybe(this.labels)?, n)?;
+    let mut bindings =
+        denoiser.bindings().tensor("x", &x.pixels).tensor("sigma", &compute.levels(&x.sigma, n)?);
+    if let Some(rows) = labels {
+        bindings = bindings.tensor("labels", rows);
+    }
+    let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| ask(graph, denoiser, shape))?;
+    Ok(Denoised(outputs.take("denoised")?))
+}
+
+/// The graph of D(x; σ) for images of this shape.
+fn ask(graph: &mut Graph, denoiser: &dyn ports::Denoise, shape: &Shape) {
+    let n = shape[0];
+    let sigma = graph.input("sigma", [n]);
+    let labels = (denoiser.labels() > 0).then(|| graph.input("labels", [n, denoiser.labels()]));
+    let query = Query {
+        x: graph.input("x", shape.clone()),
+        sigma: graph.reshape(sigma, [n, 1, 1, 1]),
+        labels,
+        augment: None,
+        dropout: None,
+    };
+    let denoised = denoiser.build(graph, &query);
+    graph.output("denoised", denoised);
+}

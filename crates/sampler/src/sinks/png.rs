@@ -1,0 +1,89 @@
+//! One PNG file for every seed.
+
+use bevy_ecs::prelude::*;
+use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
+use ports::{Compute, Images, Labels, Seeds};
+use serde::Deserialize;
+
+use super::picture::{arrived, check_channels, download, try_folder, write};
+use super::template::Template;
+
+/// Settings of the files.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Png {
+    x: Wire<Images>,
+    seeds: Wire<Seeds>,
+    #[serde(default)]
+    labels: Option<Wire<Labels>>,
+    to: String,
+}
+
+impl Node for Png {
+    type Value = ();
+
+    const DOC: &'static str = "Writes every image that has arrived as a PNG of its own.\n\
+        -1 is black, 1 is white: a byte is clip(127.5 x + 128, 0, 255) without its fraction.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("x", "the images at the end of a step"),
+        ("seeds", "the seeds of the images"),
+        ("labels", "the classes of the images, for `{class}`"),
+        (
+            "to",
+            "where to, with `{seed}` or `{seed:06}`, and `{class}`: `\"out/{class}/{seed:06}.png\"`; folders are made",
+        ),
+    ];
+
+    fn check(&self) -> Result<(), Mistake> {
+        let to = Template::parse(&self.to)?;
+        if !to.has_seed() {
+            let what = format!("every image would be written to the same file `{}`", self.to);
+            return Err(Mistake::new("to", what).help("put `{seed:06}` into its name"));
+        }
+        if to.has_class() && self.labels.is_none() {
+            let mistake = Mistake::new("to", "`{class}` needs the classes of the images");
+            return Err(mistake.help("wire `labels` to a node that makes them"));
+        }
+        Ok(())
+    }
+
+    fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
+        check_channels(inputs, self.x)?;
+        Ok(Shapes::default())
+    }
+}
+
+/// Writes the images that have arrived.
+pub fn png(
+    this: This<Png>,
+    images: Read<Images>,
+    seeds: Read<Seeds>,
+    labels: Read<Labels>,
+    compute: Compute,
+    mut tried: Local<bool>,
+) -> Result<()> {
+    let to = Template::parse(&this.to).map_err(|mistake| mistake.what)?;
+    let ids = &seeds.get(this.seeds)?.ids;
+    let classes = match labels.maybe(this.labels)?.map(|labels| labels.classes.as_deref()) {
+        Some(None) if to.has_class() => {
+            return Err("the labels are no classes, so `{class}` has no number".into());
+        }
+        classes => classes.flatten().unwrap_or_default(),
+    };
+    let path = |at: usize| to.path(ids[at], classes.get(at).copied().unwrap_or_default());
+    if !std::mem::replace(&mut *tried, true) && !ids.is_empty() {
+        try_folder(&path(0))?;
+    }
+    let images = images.get(this.x)?;
+    if !arrived(images) {
+        return Ok(());
+    }
+    let shape = images.pixels.shape();
+    let pixels = download(images, ids, &compute)?;
+    let size: usize = shape[1..].iter().product();
+    for (at, picture) in pixels.chunks_exact(size).enumerate() {
+        write(&path(at), picture, [shape[1], shape[2], shape[3]])?;
+    }
+    Ok(())
+}

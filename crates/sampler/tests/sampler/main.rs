@@ -1,0 +1,8 @@
+//! Tests of the sampler on the reference device.
+
+mod algorithm2;
+mod denoise;
+mod labels;
+mod mistakes;
+mod sinks;
+mod small;

@@ -1,0 +1,58 @@
+//! Settings that make no sense, and what is said about them.
+
+use crate::labels::CLASSES;
+use crate::small::{mistake, wire};
+
+#[test]
+fn times_have_to_fall_from_a_high_level_to_a_low_one() {
+    assert_eq!(mistake(CLASSES, &["times.steps=1"]), "`steps` must be at least 2, not 1; ");
+    let upside_down = mistake(CLASSES, &["times.sigma_min=80.0", "times.sigma_max=0.002"]);
+    assert!(upside_down.contains("not from 80 to 0.002; swap the two"), "{upside_down}");
+    let rho = mistake(CLASSES, &["times.spacing=Edm(rho: 0.0)"]);
+    assert!(rho.contains("above 0"), "{rho}");
+}
+
+#[test]
+fn a_mistake_points_at_its_field() {
+    let report = wire(CLASSES, &["times.steps=1"]).err().unwrap().to_string();
+    assert!(report.contains("--set:1:13") && report.contains("`steps` of this node"), "{report}");
+}
+
+#[test]
+fn lists_of_seeds_are_numbers_and_ranges_without_repeats() {
+    let of = |of: &str| mistake(CLASSES, &[&format!("seeds={of:?}")]);
+    assert!(
+        of("0-x").starts_with("`x` is no seed; seeds are whole numbers and ranges, like `0-63`"),
+        "{}",
+        of("0-x")
+    );
+    assert!(of("").starts_with("`` is no seed"), "{}", of(""));
+    assert!(of("9-2").contains("`9-2` runs backwards; write `2-9`"), "{}", of("9-2"));
+    assert!(of("0-4,2").contains("seed 2 is there twice"), "{}", of("0-4,2"));
+    assert!(mistake(CLASSES, &["seeds.size=0"]).contains("at least 1"));
+}
+
+#[test]
+fn classes_are_counted_from_0() {
+    let only = mistake(CLASSES, &["labels.only=3"]);
+    assert_eq!(only, "there is no class 3: 3 classes are counted from 0; the last one is 2");
+    assert!(mistake(CLASSES, &["labels.each=0"]).contains("at least 1"));
+}
+
+#[test]
+fn churn_has_a_range_that_is_one() {
+    let churned = CLASSES.replace("\"first\":", "\"hat\": Churn(x: \"x\", seeds: \"seeds\"), \"first\":");
+    let empty = mistake(&churned, &["hat.min=2.0", "hat.max=1.0"]);
+    assert_eq!(empty, "noise levels from 2 to 1 are none at all; swap `min` and `max`");
+    assert!(mistake(&churned, &["hat.amount=-1.0"]).contains("finite number from 0 on, not -1"));
+}
+
+#[test]
+fn images_that_are_on_no_trajectory_cannot_take_a_step() {
+    let mut engine = wire(CLASSES, &["euler.x=\"start\""]).unwrap();
+    let failure = engine.run().unwrap_err().to_string();
+    assert!(
+        failure.contains("`euler` failed on tick 0: these images are on no trajectory; wire what"),
+        "{failure}"
+    );
+}

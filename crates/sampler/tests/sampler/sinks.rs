@@ -1,0 +1,99 @@
+//! Pictures on disk.
+
+use std::fs;
+use std::path::Path;
+
+use mollify_sampler::bytes;
+
+use crate::labels::CLASSES;
+use crate::small::{mistake, sample, wire};
+
+/// [`CLASSES`] with one more node.
+fn with(sink: &str) -> String {
+    CLASSES.replace("\"times\":", &format!("\"files\": {sink}, \"times\":"))
+}
+
+fn to(folder: &Path, name: &str) -> String {
+    format!("files.to={:?}", folder.join(name))
+}
+
+const PNG: &str = r#"Png(x: "heun", seeds: "seeds", labels: "labels", to: "out.png")"#;
+const GRID: &str = r#"Grid(x: "heun", seeds: "seeds", columns: 5, scale: 2, to: "out.png")"#;
+
+#[test]
+fn bytes_are_cut_off_not_rounded() {
+    let pixels = [-1.0, 1.0, 0.0, 0.5, -3.0, 3.0, -1.0 + 1.0 / 255.0, 1.0 / 127.5 - 1e-9];
+    assert_eq!(bytes(&pixels), [0, 255, 128, 191, 0, 255, 1, 128]);
+}
+
+#[test]
+fn every_seed_becomes_a_file_in_the_folder_of_its_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = wire(&with(PNG), &[&to(folder.path(), "a/{class:02}/{seed:06}.png")]).unwrap();
+    let samples = sample(&mut engine, "heun");
+    for (seed, image) in samples.images {
+        let class = seed / 2 % 3;
+        let file = folder.path().join(format!("a/{class:02}/{seed:06}.png"));
+        let picture = image::open(&file).unwrap().into_rgb8();
+        assert_eq!((picture.width(), picture.height()), (1, 2));
+        assert_eq!(picture.into_raw(), bytes(&image), "seed {seed}");
+    }
+    let files = |class: &str| fs::read_dir(folder.path().join("a").join(class)).unwrap().count();
+    assert_eq!(["00", "01", "02"].map(files), [4, 4, 4], "and nothing else");
+}
+
+#[test]
+fn a_grid_has_a_row_after_the_other_and_ends_in_black() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = sample(&mut wire(&with(GRID), &[&to(folder.path(), "b/grid.png")]).unwrap(), "heun");
+    let picture = image::open(folder.path().join("b/grid.png")).unwrap().into_rgb8();
+    assert_eq!((picture.width(), picture.height()), (5 * 2, 3 * 2 * 2));
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        let seed = u64::from(y / 4 * 5 + x / 2);
+        let row = (y / 2 % 2) as usize;
+        let expected = samples.images.get(&seed).map_or(vec![0; 3], |image| bytes(&image[row * 3..][..3]));
+        assert_eq!(pixel.0[..], expected, "at {x}, {y}");
+    }
+}
+
+#[test]
+fn names_of_files_have_known_places_only() {
+    let png = |name: &str| mistake(&with(PNG), &[&format!("files.to={name:?}")]);
+    assert_eq!(png("{sed}.png"), "nothing is called `{sed}` in names of files; did you mean `seed`?");
+    assert!(png("{clas}/{seed}.png").contains("did you mean `class`?"));
+    assert!(png("one.png").contains("same file `one.png`; put `{seed:06}` into its name"));
+    assert!(png("{seed.png").contains("a brace in `{seed.png` has no other half"));
+    assert!(png("seed}.png").contains("has no other half"));
+    assert!(png("{seed:wide}.png").contains("no width from 0 to 20"));
+    assert!(png("{seed}.jpg").contains("does not end in `.png`"));
+    let grid = mistake(&with(GRID), &["files.to=\"{seed}.png\""]);
+    assert!(grid.contains("all go into one file"), "{grid}");
+    let unlabelled = mistake(&with(PNG), &["files.to=\"{class}/{seed}.png\"", "files.labels=None"]);
+    assert!(unlabelled.contains("`{class}` needs the classes of the images; wire `labels`"), "{unlabelled}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named_before_anything_is_sampled() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("taken"), "a file, not a folder").unwrap();
+    for (sink, name) in [(PNG, "taken/{seed}.png"), (GRID, "taken/grid.png")] {
+        let mut engine = wire(&with(sink), &[&to(folder.path(), name)]).unwrap();
+        let failure = engine.tick().unwrap_err().to_string();
+        let named = format!("cannot make the folder `{}`", folder.path().join("taken").display());
+        assert!(failure.contains(&named) && failure.contains("choose another one in `to`"), "{failure}");
+    }
+}
+
+#[test]
+fn a_picture_has_one_to_four_channels() {
+    let five = mistake(&with(PNG), &["ideal.image=(1, 1, 5)", "files.to=\"{seed}.png\""]);
+    assert!(five.contains("`heun` makes images of 5 channels, but a PNG has 1 to 4"), "{five}");
+}
+
+#[test]
+fn a_seed_whose_image_is_not_finite_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [&to(folder.path(), "{seed}.png"), "ideal.std=1e200"];
+    let failure = wire(&with(PNG), &settings).unwrap().run().unwrap_err().to_string();
+    assert!(failure.contains("the image of seed 0 is not finite"), "{failure}");
+}

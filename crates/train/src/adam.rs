@@ -1,0 +1,174 @@
+//! The optimiser (Kingma and Ba, 2015).
+
+use std::sync::Arc;
+
+use bevy_ecs::prelude::*;
+use diffusion::learning_rate;
+use pipeline::{Inputs, Keep, Kept, Metric, Mistake, Node, Read, Shapes, This, Tick, Wire};
+use ports::{Architecture, Compute, Gauges, Gradients, Parameters, keep_arena, load_arena};
+use serde::Deserialize;
+use tensor::{Bindings, Dtype, Expr, Fold, Graph, Tensor, Unary};
+use unet::Network;
+
+use crate::Update;
+use crate::setting::{above_zero, not_negative};
+
+/// Settings of the optimiser.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adam {
+    grads: Wire<Gradients>,
+    of: Wire<Parameters>,
+    rate: f64,
+    #[serde(default = "betas")]
+    betas: (f64, f64),
+    #[serde(default = "eps")]
+    eps: f64,
+    #[serde(default = "rampup_mimg")]
+    rampup_mimg: f64,
+}
+
+fn betas() -> (f64, f64) {
+    (0.9, 0.999)
+}
+
+fn eps() -> f64 {
+    1e-8
+}
+
+fn rampup_mimg() -> f64 {
+    10.0
+}
+
+impl Node for Adam {
+    type Value = (Parameters, Moments, Update);
+
+    const DOC: &'static str = "Adam: one step along the gradients, in place, which are zero afterwards.\n\
+        The rate rises from 0 with the images seen before the step, so the first step only moves the moments. \
+        Gradients that are not finite become 0 (NaN) or ±1e5 (infinite) and are told as `nonfinite_grads`.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("grads", "the gradients"),
+        ("of", "the parameters, which are changed in place; say `of: \"adam\"` to read them after the step"),
+        ("rate", "the learning rate after the ramp-up"),
+        ("betas", "how much of the mean and of the mean square stays each step, (0.9, 0.999) unless given"),
+        ("eps", "is added to the root mean square, 1e-8 unless given"),
+        ("rampup_mimg", "over how many million images the rate rises, 10 unless given"),
+    ];
+
+    fn check(&self) -> Result<(), Mistake> {
+        above_zero("rate", self.rate)?;
+        above_zero("eps", self.eps)?;
+        not_negative("rampup_mimg", self.rampup_mimg)?;
+        let (first, second) = self.betas;
+        if (0.0..1.0).contains(&first) && (0.0..1.0).contains(&second) {
+            return Ok(());
+        }
+        let what = format!("`betas` are {:?}, expected two numbers from 0 to below 1", self.betas);
+        Err(Mistake::new("betas", what))
+    }
+
+    fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
+        Ok(Shapes::of::<Parameters>(inputs.of(self.of)))
+    }
+}
+
+/// The running means of the gradients and of their squares.
+#[derive(Component, Clone)]
+pub struct Moments {
+    network: Arc<dyn Network>,
+    recipe: String,
+    m: Tensor,
+    v: Tensor,
+    /// How many steps they are the means of.
+    steps: u64,
+}
+
+impl Keep for Moments {
+    const NAME: &'static str = "Moments";
+
+    fn save(&self, world: &World) -> Result<Kept> {
+        let kept = Kept::plain(&(self.steps, &self.recipe))?;
+        let kept = keep_arena(kept, "m.", self.network.as_ref(), &self.m, world)?;
+        keep_arena(kept, "v.", self.network.as_ref(), &self.v, world)
+    }
+
+    fn load(kept: &Kept, world: &mut World) -> Result<Self> {
+        let (steps, recipe): (u64, String) = kept.read()?;
+        let network = Architecture::read(&recipe)?.build()?;
+        let [m, v] = ["m.", "v."].map(|moment| load_arena(kept, moment, network.as_ref(), world));
+        Ok(Moments { network, recipe, m: m?, v: v?, steps })
+    }
+}
+
+impl Moments {
+    fn zeros(of: &Parameters, compute: &Compute) -> Result<Self> {
+        let zeros = || compute.device().zeros(of.arena.shape(), Dtype::Real);
+        let (network, recipe) = (of.network.clone(), of.recipe.clone());
+        Ok(Moments { network, recipe, m: zeros()?, v: zeros()?, steps: 0 })
+    }
+}
+
+/// Takes a step.
+pub fn adam(
+    this: This<Adam>,
+    gradients: Read<Gradients>,
+    parameters: Read<Parameters>,
+    own: Query<&Moments>,
+    tick: Res<Tick>,
+    mut gauges: ResMut<Gauges>,
+    mut metrics: MessageWriter<Metric>,
+    mut compute: Compute,
+) -> Result<(Parameters, Moments, Update)> {
+    let (of, grads) = (parameters.get(this.of)?.clone(), gradients.get(this.grads)?);
+    let mut moments = own.get(this.node()).cloned().or_else(|_| Moments::zeros(&of, &compute))?;
+    moments.steps += 1;
+    let rate = learning_rate(this.rate, this.rampup_mimg * 1e6, grads.before as f64);
+    let bindings = adam_numbers(rate, this.betas, moments.steps)
+        .tensor("parameters", &of.arena)
+        .tensor("gradients", &grads.arena)
+        .tensor("m", &moments.m)
+        .tensor("v", &moments.v);
+    let len = of.network.layout().len;
+    let mut made = compute.run("adam", &bindings, |graph| adam_graph(graph, len, this.betas, this.eps))?;
+    metrics.write(Metric { name: "learning_rate", value: rate });
+    gauges.warn("nonfinite_grads", *tick, made.take("nonfinite")?);
+    Ok((of, moments, Update { before: grads.before, batch: grads.batch }))
+}
+
+/// The scalars that [`adam_graph`] reads for step `step`, counted from 1: what PyTorch works out in f64.
+pub fn adam_numbers(rate: f64, (first, second): (f64, f64), step: u64) -> Bindings {
+    let unbias = |beta: f64| 1.0 - beta.powf(step as f64);
+    Bindings::new().scalar("rate", rate / unbias(first)).scalar("root", unbias(second).sqrt())
+}
+
+/// One step over `len` numbers, in place: `parameters`, `gradients`, which become 0, and the moments `m` and `v`; gives
+/// `nonfinite [1]`, how many gradients were not finite.
+///
+/// As PyTorch does it: m += (1 - β₁)(g - m), v = β₂ v + (1 - β₂) g², p -= rate · m / (√v / root + eps).
+pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), eps: f64) {
+    let inputs = ["parameters", "gradients", "m", "v"].map(|name| graph.input(name, [len]));
+    let [parameters, gradients, m, v] = inputs;
+    let (rate, root) = (graph.scalar("rate"), graph.scalar("root"));
+
+    let scrubbed = graph.map(&[gradients], |v| scrub(v(0)));
+    let new_m = graph.map(&[m, scrubbed], |v| v(0) + (v(1) - v(0)) * (1.0 - betas.0));
+    let new_v = graph.map(&[v, scrubbed], |v| v(0) * betas.1 + v(1).square() * (1.0 - betas.1));
+    let moved = graph
+        .map(&[parameters, new_m, new_v, rate, root], |v| v(0) - v(3) * (v(1) / (v(2).sqrt() / v(4) + eps)));
+    let zeros = graph.map(&[gradients], |_| Expr::Constant(0.0));
+    for (input, value) in inputs.into_iter().zip([moved, zeros, new_m, new_v]) {
+        graph.store(input, 0, value);
+    }
+
+    let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
+    let nonfinite = graph.reduce(Fold::Sum, nonfinite, &[0]);
+    graph.output("nonfinite", nonfinite);
+}
+
+/// NaN becomes 0 and an infinite number ±1e5; finite numbers stay as they are.
+fn scrub(gradient: Expr) -> Expr {
+    let infinite = Expr::select(gradient.clone().binary(tensor::Binary::Less, 0.0), -1e5, 1e5);
+    let broken = Expr::select(gradient.clone().unary(Unary::IsNan), 0.0, infinite);
+    Expr::select(gradient.clone().unary(Unary::IsFinite), gradient, broken)
+}

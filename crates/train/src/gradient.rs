@@ -1,0 +1,157 @@
+//! Forward, loss and backward: one node, as they are one compiled program.
+
+use std::ops::Range;
+
+use bevy_ecs::prelude::*;
+use diffusion::Weight;
+use philox::stream;
+use pipeline::{Inputs, Mistake, Node, Read, This, Tick, Wire};
+use ports::{Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, check_labels, label_rows};
+use serde::Deserialize;
+use tensor::{Bindings, Dtype, Tensor};
+
+use crate::loss::{gradient_graph, mean_loss_graph};
+use crate::sample_keys::sample_keys;
+use crate::setting::at_least_one;
+
+/// Settings of the loss and its gradients.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gradient {
+    noisy: Wire<Images>,
+    target: Wire<Images>,
+    by: Wire<Denoiser>,
+    #[serde(default)]
+    labels: Option<Wire<Labels>>,
+    #[serde(default)]
+    weight: Weight,
+    #[serde(default)]
+    micro_batch: Option<usize>,
+    #[serde(default)]
+    seed: u64,
+}
+
+impl Node for Gradient {
+    type Value = Gradients;
+
+    const DOC: &'static str = "The training loss of a denoiser, and the gradients of its parameters (equations 3 and 8).\n\
+        Tells `loss`: the weighted squared error, mean over pixels and images. What is propagated back is the sum over \
+        pixels, mean over images.";
+
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("noisy", "the images with noise"),
+        ("target", "the same images without"),
+        ("by", "the denoiser"),
+        ("labels", "what the images show, if the denoiser takes labels"),
+        ("weight", "the weight of each noise level, `Edm(sigma_data: 0.5)` unless given"),
+        ("micro_batch", "how many images at a time, to save memory; the result has the same bits"),
+        ("seed", "which random numbers dropout takes, 0 unless given"),
+    ];
+
+    fn check(&self) -> Result<(), Mistake> {
+        self.micro_batch.map_or(Ok(()), |images| at_least_one("micro_batch", images))
+    }
+
+    fn shapes(&self, inputs: &Inputs) -> Result<pipeline::Shapes, Mistake> {
+        inputs.same("target", self.target, self.noisy)?;
+        inputs.same("by", self.by, self.noisy)?;
+        check_labels(inputs, self.by, self.labels)?;
+        Ok(pipeline::Shapes::default())
+    }
+}
+
+/// Adds the gradients of this batch to the node's own.
+pub fn gradient(
+    this: This<Gradient>,
+    images: Read<Images>,
+    denoisers: Read<Denoiser>,
+    labels: Read<Labels>,
+    own: Query<&Gradients>,
+    tick: Res<Tick>,
+    mut gauges: ResMut<Gauges>,
+    mut compute: Compute,
+) -> Result<Gradients> {
+    let by = denoisers.get(this.by)?.0.as_ref();
+    let (_, parameters) = by.trainable().ok_or("the denoiser has no parameters that can be trained")?;
+    let batch = Batch::new(images.get(this.noisy)?, images.get(this.target)?, &this, by, &compute)?;
+    let rows = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
+    let arena = match own.get(this.node()) {
+        Ok(own) => own.arena.clone(),
+        Err(_) => compute.device().zeros(parameters.arena.shape(), Dtype::Real)?,
+    };
+
+    let mut losses = Vec::new();
+    for range in batch.parts(this.micro_batch) {
+        let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
+        if let Some(rows) = rows {
+            bindings = bindings.tensor("labels", &rows.rows(range.clone()));
+        }
+        let n = range.len();
+        let build = |graph: &mut _| gradient_graph(graph, by, this.weight, n);
+        losses.push(compute.run(&format!("gradient of {n}"), &bindings, build)?.take("losses")?);
+    }
+    gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
+    Ok(Gradients { arena, before: batch.before, batch: batch.n })
+}
+
+/// The images of one tick.
+struct Batch {
+    n: usize,
+    before: u64,
+    noisy: Tensor,
+    target: Tensor,
+    sigma: Tensor,
+    dropout: Tensor,
+}
+
+impl Batch {
+    fn new(
+        noisy: &Images,
+        target: &Images,
+        this: &Gradient,
+        by: &dyn Denoise,
+        compute: &Compute,
+    ) -> Result<Self> {
+        let (x, y) = (noisy.pixels.shape(), target.pixels.shape());
+        if x != y || x[1..] != by.image()[..] {
+            let image = by.image();
+            return Err(
+                format!("the noisy images are {x}, the target is {y}, the denoiser takes {image}").into()
+            );
+        }
+        Ok(Batch {
+            n: noisy.batch(),
+            before: noisy.before,
+            noisy: noisy.pixels.clone(),
+            target: target.pixels.clone(),
+            sigma: compute.levels(&noisy.sigma, noisy.batch())?,
+            dropout: sample_keys(noisy, this.seed, stream::DROPOUT, compute)?,
+        })
+    }
+
+    /// The images of each micro-batch; the last may have fewer.
+    fn parts(&self, size: Option<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (n, size) = (self.n, size.unwrap_or(self.n).max(1));
+        (0..n).step_by(size).map(move |start| start..n.min(start + size))
+    }
+
+    fn bindings(&self, range: Range<usize>) -> Bindings {
+        Bindings::new()
+            .tensor("noisy", &self.noisy.rows(range.clone()))
+            .tensor("target", &self.target.rows(range.clone()))
+            .tensor("sigma", &self.sigma.rows(range.clone()))
+            .tensor("dropout", &self.dropout.rows(range))
+            .scalar("batch", self.n as f64)
+    }
+}
+
+/// The mean over all images of a batch, whatever its parts.
+fn mean(losses: &[Tensor], compute: &mut Compute) -> Result<Tensor> {
+    let sizes: Vec<usize> = losses.iter().map(|part| part.shape()[0]).collect();
+    let bind =
+        |bindings: Bindings, (at, part): (usize, &Tensor)| bindings.tensor(&format!("losses.{at}"), part);
+    let bindings = losses.iter().enumerate().fold(Bindings::new(), bind);
+    let mut made =
+        compute.run(&format!("mean of {sizes:?}"), &bindings, |graph| mean_loss_graph(graph, &sizes))?;
+    Ok(made.take("loss")?)
+}

@@ -1,0 +1,72 @@
+//! The training loss and its gradients, as graphs.
+
+use diffusion::Weight;
+use ports::{Denoise, Query};
+use tensor::{Fold, Graph, Op, Value, gradients};
+
+/// λ(σ) (D - y)² for each pixel, `[n, h, w, c]`: what equation 8 takes the mean of. `sigma` is `[n, 1, 1, 1]`.
+pub fn edm_loss(graph: &mut Graph, denoised: Value, target: Value, sigma: Value, weight: Weight) -> Value {
+    let lambda = match weight {
+        Weight::Edm { sigma_data } => graph.map(&[sigma], |v| {
+            let variance = v(0).square() + sigma_data * sigma_data;
+            variance / (v(0) * sigma_data).square()
+        }),
+    };
+    graph.map(&[denoised, target, lambda], |v| v(2) * (v(0) - v(1)).square())
+}
+
+/// Forward, loss and backward for `n` of the images of a batch.
+///
+/// Reads `noisy` and `target [n, h, w, c]`, `sigma [n]`, `labels [n, …]` if the denoiser takes any, the keys of
+/// `dropout`, the scalar `batch` (how many images the whole batch has) and what the denoiser binds. Adds the gradients of
+/// Σ loss / `batch` to `gradients`, which lies as the parameters do, and gives `losses [n]`, each the mean over its pixels.
+pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: usize) {
+    let image = by.image();
+    let shape = [n, image[0], image[1], image[2]];
+    let (noisy, target, sigma) =
+        (graph.input("noisy", shape), graph.input("target", shape), graph.input("sigma", [n]));
+    let sigma = graph.reshape(sigma, [n, 1, 1, 1]);
+    let labels = (by.labels() > 0).then(|| graph.input("labels", [n, by.labels()]));
+    let dropout = Some(graph.keys("dropout", n));
+    let denoised = by.build(graph, &Query { x: noisy, sigma, labels, augment: None, dropout });
+    let loss = edm_loss(graph, denoised, target, sigma, weight);
+    let sums = graph.sum(loss, &[1, 2, 3]);
+
+    let batch = graph.scalar("batch");
+    let total = graph.sum(sums, &[0]);
+    let total = graph.map(&[total, batch], |v| v(0) / v(1));
+    if let Some((input, parameters)) = by.trainable() {
+        let arena = graph.input("gradients", [parameters.network.layout().len]);
+        for (offset, gradient) in parameter_gradients(graph, total, input) {
+            graph.accumulate(arena, offset, gradient);
+        }
+    }
+
+    let losses = graph.scale(sums, 1.0 / image.len() as f64);
+    let losses = graph.reshape(losses, [n]);
+    graph.output("losses", losses);
+}
+
+/// The gradients of a scalar by every parameter that is read from the input of that name, with their offsets in it.
+pub fn parameter_gradients(graph: &mut Graph, total: Value, input: &str) -> Vec<(usize, Value)> {
+    let window = |value: Value| {
+        let operation = graph.operation(value);
+        let Op::Window { offset } = operation.op else { return None };
+        let arena = graph.operation(operation.inputs[0]);
+        matches!(&arena.op, Op::Input { name } if name == input).then_some((offset, value))
+    };
+    let (offsets, windows): (Vec<usize>, Vec<Value>) = graph.values().filter_map(window).unzip();
+    let gradients = gradients(graph, total, &windows);
+    offsets.into_iter().zip(gradients).filter_map(|(offset, gradient)| Some((offset, gradient?))).collect()
+}
+
+/// `loss`, the mean over all images, of the `losses.0`, `losses.1`, … of micro-batches of these sizes.
+///
+/// It folds images in their order, so the parts do not show in the bits.
+pub fn mean_loss_graph(graph: &mut Graph, sizes: &[usize]) {
+    let part = |(at, size): (usize, &usize)| graph.input(&format!("losses.{at}"), [*size]);
+    let parts: Vec<Value> = sizes.iter().enumerate().map(part).collect();
+    let losses = if parts.len() == 1 { parts[0] } else { graph.concat(&parts, 0) };
+    let loss = graph.reduce(Fold::Mean, losses, &[0]);
+    graph.output("loss", loss);
+}

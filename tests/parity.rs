@@ -1,0 +1,51 @@
+//! Parity: holds every part of the product against numbers that the paper's reference implementation made.
+//!
+//! `cargo test -p mollify-tests --test parity [-- WORD]` prints a line for each case and device: its group, its name
+//! and its worst error as a part of the tolerance. The cases are those of the `cases.json` files under
+//! `tests/fixtures/oracle`, or under the folder in `MOLLIFY_ORACLE`. Words keep the cases whose group or name has them.
+
+#[path = "parity/augment.rs"]
+mod augment;
+#[path = "parity/compare.rs"]
+mod compare;
+#[path = "parity/fixtures.rs"]
+mod fixtures;
+#[path = "parity/given_draws.rs"]
+mod given_draws;
+#[path = "parity/layers.rs"]
+mod layers;
+#[path = "parity/losses.rs"]
+mod losses;
+#[path = "parity/nets.rs"]
+mod nets;
+#[path = "parity/report.rs"]
+mod report;
+#[path = "parity/samplers.rs"]
+mod samplers;
+#[path = "parity/training.rs"]
+mod training;
+#[path = "parity/trial.rs"]
+mod trial;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use fixtures::Oracle;
+use report::Report;
+use tensor::Device;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let oracle = Oracle::find();
+    println!("cases from {}", oracle.folder().display());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let devices: Vec<Arc<dyn Device>> = vec![Arc::new(tensor::Reference), Arc::new(cpu::Cpu::new(threads))];
+    let mut report = Report::new(words);
+    layers::run(&oracle, &devices, &mut report);
+    nets::run(&oracle, &devices, &mut report);
+    losses::run(&oracle, &devices, &mut report);
+    augment::run(&oracle, &mut report);
+    training::run(&oracle, &devices, &mut report);
+    samplers::run(&oracle, &devices, &mut report);
+    report.finish()
+}

@@ -1,0 +1,107 @@
+//! A run that was cut short and resumed ends with the same bytes as one that never was.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mollify_tests::{Mollify, mollify};
+
+/// Long enough to be cut short.
+const LONG: [&str; 5] = ["run", "tiny.ron", "--set", "images=800", "--quiet"];
+const LAST: &str = "runs/tiny/state-0000000216.safetensors";
+
+/// Every file that a run leaves: states, weights, metrics, pictures.
+fn left(mollify: &Mollify) -> Vec<(String, Vec<u8>)> {
+    [mollify.files("runs"), mollify.files("out")].concat()
+}
+
+fn expect_same(one: &[(String, Vec<u8>)], other: &[(String, Vec<u8>)]) {
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(one), names(other));
+    for ((name, one), (_, other)) in one.iter().zip(other) {
+        if name.ends_with("jsonl") {
+            assert_eq!(String::from_utf8_lossy(one), String::from_utf8_lossy(other));
+        }
+        assert!(one == other, "`{name}` differs");
+    }
+}
+
+/// Starts the long run and waits until it has saved something.
+fn started(mollify: &Mollify) -> std::process::Child {
+    let child = mollify.command(&LONG).spawn().expect("the binary starts");
+    let began = Instant::now();
+    while mollify.files("runs").iter().all(|(name, _)| !name.contains("state-")) {
+        assert!(began.elapsed() < Duration::from_secs(60), "nothing was saved");
+        sleep(Duration::from_millis(1));
+    }
+    child
+}
+
+fn uninterrupted() -> Vec<(String, Vec<u8>)> {
+    let whole = mollify!().with_tiny();
+    whole.succeed(&LONG);
+    left(&whole)
+}
+
+#[test]
+fn a_run_that_was_killed_and_resumed_ends_byte_for_byte_the_same() {
+    let cut: Mollify = mollify!().with_tiny();
+    let mut child = started(&cut);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    assert!(!cut.path(LAST).exists(), "it was done before it could be killed");
+    cut.succeed(&[&LONG[..], &["--resume"]].concat());
+    expect_same(&left(&cut), &uninterrupted());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_after_the_tick_with_a_state_to_resume_from() {
+    let cut: Mollify = mollify!().with_tiny();
+    let mut child = started(&cut);
+    let id = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-INT", &id]).status().expect("`kill` is there");
+    assert!(sent.success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(!cut.path(LAST).exists(), "it was done before it could be interrupted");
+    cut.succeed(&[&LONG[..], &["--resume"]].concat());
+    expect_same(&left(&cut), &uninterrupted());
+}
+
+#[test]
+fn a_finished_run_that_is_resumed_does_nothing() {
+    let mollify: Mollify = mollify!().with_tiny();
+    mollify.succeed(&["run", "tiny.ron"]);
+    let before = left(&mollify);
+    let ran = mollify.succeed(&["run", "tiny.ron", "--resume"]);
+    assert!(ran.stderr.contains("nothing to do"), "{ran}");
+    expect_same(&left(&mollify), &before);
+}
+
+#[test]
+fn a_run_in_two_halves_ends_as_one_whole() {
+    let halves: Mollify = mollify!().with_tiny();
+    halves.succeed(&["run", "tiny.ron", "--set", "images=16", "--quiet"]);
+    halves.succeed(&["run", "tiny.ron", "--set", "images=32", "--quiet", "--resume"]);
+    let whole: Mollify = mollify!().with_tiny();
+    whole.succeed(&["run", "tiny.ron", "--set", "images=32", "--quiet"]);
+    // The pictures that the first half drew early are drawn again, and so is the number of ticks.
+    let weights = |mollify: &Mollify| -> Vec<(String, Vec<u8>)> {
+        let newest = |(name, _): &(String, Vec<u8>)| name.contains("weights-000000.032") || name.starts_with("out");
+        left(mollify).into_iter().filter(newest).collect()
+    };
+    assert_eq!(weights(&whole).len(), 12);
+    expect_same(&weights(&halves), &weights(&whole));
+}
+
+#[test]
+fn resuming_passes_over_a_broken_state_and_says_so() {
+    let mollify: Mollify = mollify!().with_tiny();
+    mollify.succeed(&["run", "tiny.ron", "--quiet"]);
+    let before = left(&mollify);
+    let (newest, bytes) = before.iter().rfind(|(name, _)| name.contains("state-")).expect("a state");
+    fs::write(mollify.path(newest), &bytes[..bytes.len() / 2]).expect("it can be cut");
+    let ran = mollify.succeed(&["run", "tiny.ron", "--resume"]);
+    assert!(ran.stderr.contains("warning: passing over a state") && ran.stderr.contains("truncated"), "{ran}");
+    expect_same(&left(&mollify), &before);
+}
