@@ -1,4 +1,4 @@
-//! The best denoiser there can be of a finite set of images (appendix B.3).
+//! The best denoiser there can be of a finite set of images.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ pub struct Ideal {
 impl Node for Ideal {
     type Value = Denoiser;
 
-    const DOC: &'static str = "The ideal denoiser of a finite set of images: their mean, the nearer the weightier.\n\
+    const DOC: &'static str = "The ideal denoiser of a finite set of images: their mean, \
+        the nearer the weightier.\n\
         The set is the first batch on the wire; `Digits(batch: 1797)` brings all digits.";
 
     const FIELDS: &'static [(&'static str, &'static str)] =
@@ -64,7 +65,8 @@ pub struct IdealDenoiser {
 }
 
 impl IdealDenoiser {
-    /// `points` is the set, `[k, h·w·c]`; `name` tells its inputs from those of other denoisers: the node's name.
+    /// `points` is the set, `[k, h·w·c]`; `name` tells its inputs from those of other denoisers: the node's
+    /// name.
     pub fn new(name: &str, image: Shape, points: Tensor) -> Self {
         Self { input: format!("{name}.points"), image, points }
     }
@@ -89,8 +91,8 @@ impl Denoise for IdealDenoiser {
     }
 }
 
-/// Σ_k w_k y_k over the points `[k, d]`, where w = softmax(-|x - y|² / 2σ²) (equation 57). Distances are sums of
-/// squared differences: an expanded square would lose what tells near points apart at low noise.
+/// Σ_k w_k y_k over the points `[k, d]`, where w = softmax(-|x - y|² / 2σ²) (figure 1b). Distances are sums
+/// of squared differences: an expanded square would lose what tells near points apart at low noise.
 pub fn ideal_denoiser(graph: &mut Graph, points: Value, x: Value, sigma: Value) -> Value {
     let shape = graph.shape(x).clone();
     let [k, d] = [graph.shape(points)[0], graph.shape(points)[1]];

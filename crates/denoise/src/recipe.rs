@@ -4,7 +4,8 @@ use diffusion::Scheme;
 use ports::Architecture;
 use serde::{Deserialize, Serialize};
 
-/// How to build a denoiser again from its parameters: the `recipe` in the metadata of a file of weights, as RON.
+/// How to build a denoiser again from its parameters: the `recipe` in the metadata of a file of weights, as
+/// RON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     #[serde(serialize_with = "SchemeToWrite::serialize")]

@@ -23,6 +23,12 @@ pub struct Trained {
 
 /// Reads a file of weights, or the newest good one of a folder.
 pub fn read_network(path: &Path) -> Result<Trained, String> {
+    if !path.exists() {
+        let path = path.display();
+        return Err(format!(
+            "there is no file or folder `{path}`; train a network first, or name another one"
+        ));
+    }
     let (path, weights) = if path.is_dir() { newest_weights(path)? } else { (path.to_owned(), read(path)?) };
     let recipe = recipe_of(&path, &weights)?;
     let unfit = |what| format!("the weights in `{}` are of another network: {what}", path.display());
@@ -31,8 +37,8 @@ pub fn read_network(path: &Path) -> Result<Trained, String> {
     Ok(Trained { recipe, network, arena })
 }
 
-/// The newest file of averaged weights in a folder that is whole, else the newest of other weights. What is newer and
-/// broken is passed over; if nothing is good, the error names the newest.
+/// The newest file of averaged weights in a folder that is whole, else the newest of other weights. What is
+/// newer and broken is passed over; if nothing is good, the error names the newest.
 pub fn newest_weights(folder: &Path) -> Result<(PathBuf, Weights), String> {
     let mut broken = None;
     for path in candidates(folder)? {
@@ -49,7 +55,8 @@ pub fn newest_weights(folder: &Path) -> Result<(PathBuf, Weights), String> {
     }))
 }
 
-/// Averages first, and the newest of them first. Their names begin with how far training had come, at a fixed width.
+/// Averages first, and the newest of them first. Their names begin with how far training had come, at a fixed
+/// width.
 fn candidates(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let unreadable = |error| format!("cannot read the folder `{}`: {error}", folder.display());
     let entries = fs::read_dir(folder).map_err(unreadable)?;

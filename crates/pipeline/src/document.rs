@@ -50,6 +50,7 @@ impl Pipeline {
         };
         let mut mistakes = Vec::new();
         check(&tree, &mut mistakes);
+        check_given(&tree, &mut mistakes);
         unused(&tree, &mut mistakes);
         for setting in settings {
             mistakes.extend(setting::apply(&mut tree, setting, &mut sources).err());
@@ -88,6 +89,10 @@ fn check(tree: &Tree, mistakes: &mut Vec<Error>) {
         let error = Error::new("a pipeline needs `nodes`").at(Span { end: tree.span.start + 1, ..tree.span });
         mistakes.push(error.help("add `nodes: {\"name\": Kind(field: value)}`"));
     }
+}
+
+/// Given values are plain RON under lower-case names.
+fn check_given(tree: &Tree, mistakes: &mut Vec<Error>) {
     for (name, value) in tree.field("given").map_or(&[][..], Tree::fields) {
         if !name.text.starts_with(|c: char| c.is_lowercase() || c == '_') {
             let what = format!("the given name `{}` has to start with a lower-case letter", name.text);

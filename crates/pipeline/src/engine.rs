@@ -11,7 +11,7 @@ use bevy_ecs::system::{RegisteredSystem, ScheduleSystem};
 use ron_tree::{Error, Reader};
 
 use crate::keep::Keepers;
-use crate::probe::{Outline, outline};
+use crate::outline::{Outline, outline};
 use crate::run::{Plan, Progress, set_aside};
 use crate::{
     Act, After, Before, Closing, Inputs, Interrupt, Keep, Metric, Mistake, Node, Port, Running, Shapes, Tick,

@@ -6,8 +6,8 @@ use bevy_ecs::component::ComponentId;
 use ron_tree::{Error, Report};
 
 use crate::engine::Kind;
-use crate::probe::Field;
-use crate::{Constant, Engine, Unfinished};
+use crate::outline::Field;
+use crate::{Constant, Engine, Pure, Unfinished};
 
 impl Engine {
     /// Every kind of node: what it makes, its fields and what they take.
@@ -39,6 +39,9 @@ impl Engine {
         }
         if self.requires::<Constant>(kind) {
             out.push_str("\nIt runs once.\n");
+        }
+        if self.requires::<Pure>(kind) {
+            out.push_str("\nIts value follows from what it reads and nothing else.\n");
         }
         if self.requires::<Unfinished>(kind) {
             out.push_str("\nThe run goes on until it has finished.\n");

@@ -83,5 +83,7 @@ pub struct Pure {
 #[derive(Message, Clone, Debug, PartialEq)]
 pub struct Metric {
     pub name: &'static str,
+    /// The tick that it is about, counted from 0; devices may take a tick longer than that.
+    pub tick: u64,
     pub value: f64,
 }

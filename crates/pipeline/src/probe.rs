@@ -1,50 +1,16 @@
-//! Learns a struct's name, its fields, their types and which of them may be left out, by asking serde to read it.
+//! A deserialiser that answers every question with a small value, and notes what was asked.
 
 use std::fmt::{self, Display, Formatter};
 
 use bevy_ecs::entity::Entity;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-/// What a kind's settings look like in RON.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outline {
-    pub(crate) name: &'static str,
-    pub(crate) fields: Vec<Field>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Field {
-    pub(crate) name: &'static str,
-    /// Its type, in words.
-    pub(crate) form: String,
-    pub(crate) optional: bool,
-}
-
-/// Reads `T` from a deserialiser that notes every question and answers with small values.
-pub(crate) fn outline<T: DeserializeOwned>() -> Outline {
-    let mut outline = Outline::default();
-    let _ = T::deserialize(Probe { depth: 0, note: Note::Struct(&mut outline), only: None });
-    if outline.name.is_empty() {
-        outline.name = std::any::type_name::<T>().rsplit("::").next().unwrap_or("?");
-    }
-    let mut required: Vec<&'static str> = Vec::new();
-    let complete = loop {
-        let probe = Probe { depth: 0, note: Note::Nothing, only: Some(&required) };
-        match T::deserialize(probe) {
-            Err(Unknown { missing: Some(field) }) if !required.contains(&field) => required.push(field),
-            result => break result.is_ok(),
-        }
-    };
-    for field in &mut outline.fields {
-        field.optional = complete && !required.contains(&field.name);
-    }
-    outline
-}
+use crate::outline::{Field, Outline};
 
 /// Why a probe could not go on.
 #[derive(Debug)]
-struct Unknown {
-    missing: Option<&'static str>,
+pub(crate) struct Unknown {
+    pub(crate) missing: Option<&'static str>,
 }
 
 impl Display for Unknown {
@@ -66,7 +32,7 @@ impl de::Error for Unknown {
 }
 
 /// Where to write what is learnt.
-enum Note<'a> {
+pub(crate) enum Note<'a> {
     Nothing,
     /// The outermost struct.
     Struct(&'a mut Outline),
@@ -74,7 +40,7 @@ enum Note<'a> {
     Form(&'a mut String),
 }
 
-struct Probe<'a> {
+pub(crate) struct Probe<'a> {
     /// How many types this one is inside of; a type may contain itself.
     depth: usize,
     note: Note<'a>,
@@ -83,6 +49,11 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
+    /// A probe of a whole struct that answers for these of its fields, or for all.
+    pub(crate) fn new(note: Note<'a>, only: Option<&'a [&'static str]>) -> Self {
+        Self { depth: 0, note, only }
+    }
+
     fn say(&mut self, text: &str) {
         if let Note::Form(form) = &mut self.note {
             form.push_str(text);

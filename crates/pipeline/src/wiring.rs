@@ -5,8 +5,8 @@ use ron_tree::{Error, Form, Links, Literal, Report, Tree, Word};
 
 use crate::engine::Kind;
 use crate::order::{Line, order};
+use crate::reading::{Names, read};
 use crate::run::{Every, Place, Plan};
-use crate::settings::{Names, read};
 use crate::{ComesFrom, Edge, Engine, LeadsTo, Mistake, Pipeline, Unfinished};
 
 impl Engine {

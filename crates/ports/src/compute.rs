@@ -16,8 +16,8 @@ pub struct Machine(pub Arc<dyn Device>);
 
 /// What a node's system computes with.
 ///
-/// A program is compiled when a key is first seen and kept with the node: nothing but a cache, so a resumed run makes
-/// it again.
+/// A program is compiled when a key is first seen and kept with the node: nothing but a cache, so a resumed
+/// run makes it again.
 #[derive(SystemParam)]
 pub struct Compute<'w, 's> {
     machine: Res<'w, Machine>,
@@ -29,8 +29,8 @@ impl Compute<'_, '_> {
         self.machine.0.as_ref()
     }
 
-    /// Runs the program called `key`, which `build` writes if it is not there yet. The key has to tell apart all that
-    /// `build` makes graphs of: shapes, options.
+    /// Runs the program called `key`, which `build` writes if it is not there yet. The key has to tell apart
+    /// all that `build` makes graphs of: shapes, options.
     pub fn run(&mut self, key: &str, bindings: &Bindings, build: impl FnOnce(&mut Graph)) -> Result<Outputs> {
         if !self.programs.contains_key(key) {
             let mut graph = Graph::new();

@@ -10,7 +10,10 @@ use crate::Machine;
 
 /// Metrics that are read from the device a tick after they were asked for, so that nobody waits for it.
 #[derive(Resource, Default)]
-pub struct Gauges(VecDeque<Gauge>);
+pub struct Gauges {
+    pending: VecDeque<Gauge>,
+    catching_up: bool,
+}
 
 struct Gauge {
     name: &'static str,
@@ -23,16 +26,26 @@ struct Gauge {
 impl Gauges {
     /// Tells a tensor of one element as a metric, soon.
     pub fn watch(&mut self, name: &'static str, tick: Tick, value: Tensor) {
-        self.0.push_back(Gauge { name, tick: tick.0, value, quiet: false });
+        self.pending.push_back(Gauge { name, tick: tick.0, value, quiet: false });
     }
 
     /// Tells a count of what should not happen, soon; nothing where it is 0.
     pub fn warn(&mut self, name: &'static str, tick: Tick, value: Tensor) {
-        self.0.push_back(Gauge { name, tick: tick.0, value, quiet: true });
+        self.pending.push_back(Gauge { name, tick: tick.0, value, quiet: true });
+    }
+
+    /// Tells everything at the end of this tick: what is saved now must not know more than the metrics say.
+    pub fn catch_up(&mut self) {
+        self.catching_up = true;
+    }
+
+    /// The first tick of which something is still to be told.
+    pub fn oldest(&self) -> Option<u64> {
+        self.pending.front().map(|gauge| gauge.tick)
     }
 }
 
-/// Tells what the ticks before this one left; on the last tick, everything.
+/// Tells what the ticks before this one left; on the last tick, and where somebody wants it, everything.
 pub fn read_gauges(
     mut gauges: ResMut<Gauges>,
     machine: Res<Machine>,
@@ -40,11 +53,12 @@ pub fn read_gauges(
     closing: Res<Closing>,
     mut metrics: MessageWriter<Metric>,
 ) -> Result {
-    while gauges.0.front().is_some_and(|gauge| closing.0 || gauge.tick < tick.0) {
-        let Some(gauge) = gauges.0.pop_front() else { break };
+    let all = std::mem::take(&mut gauges.catching_up) || closing.0;
+    while gauges.pending.front().is_some_and(|gauge| all || gauge.tick < tick.0) {
+        let Some(gauge) = gauges.pending.pop_front() else { break };
         let value = machine.0.download(&gauge.value)?.f64s()[0];
         if value != 0.0 || !gauge.quiet {
-            metrics.write(Metric { name: gauge.name, value });
+            metrics.write(Metric { name: gauge.name, tick: gauge.tick, value });
         }
     }
     Ok(())

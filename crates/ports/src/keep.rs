@@ -23,8 +23,8 @@ impl Keep for Parameters {
     }
 }
 
-/// Keeps a number for each parameter of a network, as exact as the device has it: an array for each parameter, called
-/// `prefix` and the parameter's name, in the order of PyTorch's files.
+/// Keeps a number for each parameter of a network, as exact as the device has it: an array for each
+/// parameter, called `prefix` and the parameter's name, in the order of PyTorch's files.
 pub fn keep_arena(
     kept: Kept,
     prefix: &str,

@@ -6,8 +6,8 @@ use tensor::Tensor;
 
 use crate::{Denoise, Denoiser, Labels};
 
-/// What a node says about labels while wiring. One that makes a denoiser, or parameters, says how long the labels are
-/// that those take: `Shapes::of::<Denoiser>(image).and::<Labels>([classes])`, 0 for none.
+/// What a node says about labels while wiring. One that makes a denoiser, or parameters, says how long the
+/// labels are that those take: `Shapes::of::<Denoiser>(image).and::<Labels>([classes])`, 0 for none.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelsOf(pub Entity);
 

@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 use tensor::{Bindings, Graph, Shape, Tensor, Value};
 use unet::{Network, SongUNet, SongUNetConfig};
 
-/// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and as
-/// metadata `mollify` (this), `recipe` ([`Denoise::recipe`]), `pipeline` (resolved), `images` (seen), `of` (the node).
+/// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and
+/// as metadata `mollify` (this), `recipe` ([`Denoise::recipe`]), `pipeline` (resolved), `images` (seen), `of`
+/// (the node).
 pub const WEIGHTS_FORMAT: &str = "1";
 
 /// A network and one set of its parameters: the ones in training, or an average of them.
 #[derive(Component, Clone)]
 pub struct Parameters {
     pub network: Arc<dyn Network>,
-    /// All parameters side by side, as the network's layout says. Training changes them in place: from tick to tick a
-    /// node makes the same tensor.
+    /// All parameters side by side, as the network's layout says. Training changes them in place: from tick
+    /// to tick a node makes the same tensor.
     pub arena: Tensor,
     /// How to build the network again: the RON of an [`Architecture`].
     pub recipe: String,
@@ -48,7 +49,8 @@ impl Architecture {
     }
 }
 
-/// A parameter as an entity, under the entity of its layer, which is under its node: where it lives in the arena.
+/// A parameter as an entity, under the entity of its layer, which is under its node: where it lives in the
+/// arena.
 #[derive(Component, Clone, Debug, PartialEq)]
 pub struct Slice {
     pub range: Range<usize>,

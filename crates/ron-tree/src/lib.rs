@@ -2,6 +2,8 @@
 
 mod error;
 mod fill;
+mod literal;
+mod mismatch;
 mod overlay;
 mod parse;
 mod print;

@@ -31,9 +31,10 @@ impl Batches {
 impl Node for Batches {
     type Value = Seeds;
 
-    const DOC: &'static str = "Seeds in batches; the next one starts when the trajectory of the last has ended.\n\
-        An image depends on its seed alone, never on the size of the batch. A run that is resumed in the middle of \
-        a batch starts that batch again.";
+    const DOC: &'static str = "Seeds in batches; the next one starts when the trajectory of the \
+        last has ended.\n\
+        An image depends on its seed alone, never on the size of the batch. A run that is resumed in the \
+        middle of a batch starts that batch again.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("of", "the seeds, one an image: `\"0-63\"` or `\"1,2,5-10\"`"),

@@ -20,7 +20,8 @@ pub struct Euler {
 impl Node for Euler {
     type Value = Images;
 
-    const DOC: &'static str = "Follows the slope at t̂_i to the end of the step (Algorithm 2, lines 7 and 8).\n\
+    const DOC: &'static str = "Follows the slope at t̂_i to the end of the step \
+        (Algorithm 2, lines 7 and 8).\n\
         A `Trajectory` that goes on from here samples by Euler's method, with one evaluation a step.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[

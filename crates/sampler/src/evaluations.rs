@@ -1,7 +1,7 @@
 //! The price of a sample, as it was paid.
 
 use bevy_ecs::prelude::*;
-use pipeline::Metric;
+use pipeline::{Metric, Tick};
 use ports::{Images, Step};
 
 use crate::Trajectory;
@@ -10,13 +10,14 @@ use crate::Trajectory;
 pub fn tell_evaluations(
     trajectories: Query<(&Trajectory, Ref<Step>)>,
     images: Query<&Images>,
+    tick: Res<Tick>,
     mut metrics: MessageWriter<Metric>,
 ) {
     for (trajectory, step) in trajectories {
         let arrived = images.get(trajectory.next.node()).ok().and_then(|images| images.step);
         // A trajectory of an earlier act still has its last step.
         if let Some(arrived) = arrived.filter(|_| step.is_last() && step.is_changed()) {
-            metrics.write(Metric { name: "nfe", value: arrived.evaluations as f64 });
+            metrics.write(Metric { name: "nfe", tick: tick.0, value: arrived.evaluations as f64 });
         }
     }
 }

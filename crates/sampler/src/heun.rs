@@ -22,7 +22,8 @@ pub struct Heun {
 impl Node for Heun {
     type Value = Images;
 
-    const DOC: &'static str = "Repeats a step with the mean of the slopes at its ends (Algorithm 2, lines 9 to 12).\n\
+    const DOC: &'static str = "Repeats a step with the mean of the slopes at its ends \
+        (Algorithm 2, lines 9 to 12).\n\
         The last step, which ends at σ = 0, stays as Euler's method took it.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[

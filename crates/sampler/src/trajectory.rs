@@ -18,7 +18,8 @@ pub struct Trajectory {
 impl Node for Trajectory {
     type Value = (Images, Step);
 
-    const DOC: &'static str = "Images on their way down the time steps, one step a tick (Algorithm 2, line 3).\n\
+    const DOC: &'static str = "Images on their way down the time steps, one step a tick \
+        (Algorithm 2, line 3).\n\
         A batch begins at `start`, and goes on from where the solver took it on the tick before.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[

@@ -130,5 +130,8 @@ fn weights_of_another_network_are_told_by_the_first_parameter_that_differs() {
 fn a_file_that_is_not_there_may_still_be_written_before_it_is_needed() {
     let mut engine = wire(&node(Path::new("nowhere/at.all"))).unwrap();
     let failure = engine.tick().unwrap_err().to_string();
-    assert!(failure.contains("`net` failed on tick 0: cannot read `nowhere/at.all`"), "{failure}");
+    assert!(
+        failure.contains("`net` failed on tick 0: there is no file or folder `nowhere/at.all`; train"),
+        "{failure}"
+    );
 }

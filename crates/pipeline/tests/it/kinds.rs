@@ -31,6 +31,7 @@ fn kinds_explain_themselves() {
 fn a_kind_has_a_page_of_its_own() {
     assert_snapshot!("page_of_karras", engine().kind("Karras").unwrap());
     assert_snapshot!("page_of_trajectory", engine().kind("Trajectory").unwrap());
+    assert_snapshot!("page_of_net", engine().kind("Net").unwrap());
     assert_snapshot!("page_of_points", engine().kind("Points").unwrap());
     assert_eq!(
         engine().kind("Karas").unwrap_err().to_string(),

@@ -1,7 +1,7 @@
 //! Saving a run and going on with it.
 
 use bevy_ecs::prelude::*;
-use mollify_pipeline::{Act, After, Array, Dtype, Engine, Kept, Outcome, Saved, Tick};
+use mollify_pipeline::{After, Array, Dtype, Engine, Kept, Outcome, Saved, Tick};
 
 use crate::toy::*;
 use crate::{open, toy, wire};

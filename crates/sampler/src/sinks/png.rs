@@ -29,10 +29,7 @@ impl Node for Png {
         ("x", "the images at the end of a step"),
         ("seeds", "the seeds of the images"),
         ("labels", "the classes of the images, for `{class}`"),
-        (
-            "to",
-            "where to, with `{seed}` or `{seed:06}`, and `{class}`: `\"out/{class}/{seed:06}.png\"`; folders are made",
-        ),
+        ("to", "where to, with `{seed}` or `{seed:06}`, and `{class}`; folders are made"),
     ];
 
     fn check(&self) -> Result<(), Mistake> {

@@ -91,6 +91,7 @@ pub fn learn(
     this: This<Learn>,
     counts: Read<Count>,
     weights: Read<Weights>,
+    tick: Res<Tick>,
     mut metrics: MessageWriter<Metric>,
 ) -> Result<Weights> {
     let old = weights.of(this.node()).cloned();
@@ -100,7 +101,7 @@ pub fn learn(
     for (mean, noise) in weights.mean.iter_mut().zip(normal(item, 0, this.size)) {
         *mean += (noise - *mean) / weights.seen as f32;
     }
-    metrics.write(Metric { name: "seen", value: weights.seen as f64 });
+    metrics.write(Metric { name: "seen", tick: tick.0, value: weights.seen as f64 });
     Ok(weights)
 }
 
