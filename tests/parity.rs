@@ -2,7 +2,8 @@
 //!
 //! `cargo test -p mollify-tests --test parity [-- WORD]` prints a line for each case and device: its group, its name
 //! and its worst error as a part of the tolerance. The cases are those of the `cases.json` files under
-//! `tests/fixtures/oracle`, or under the folder in `MOLLIFY_ORACLE`. Words keep the cases whose group or name has them.
+//! `tests/fixtures/oracle`, or under the folder in `MOLLIFY_ORACLE` (relative to the workspace). Words keep the cases
+//! whose group or name has them.
 
 #[path = "parity/augment.rs"]
 mod augment;
@@ -12,12 +13,16 @@ mod compare;
 mod fixtures;
 #[path = "parity/given_draws.rs"]
 mod given_draws;
+#[path = "parity/given_nodes.rs"]
+mod given_nodes;
 #[path = "parity/layers.rs"]
 mod layers;
 #[path = "parity/losses.rs"]
 mod losses;
 #[path = "parity/nets.rs"]
 mod nets;
+#[path = "parity/plane.rs"]
+mod plane;
 #[path = "parity/report.rs"]
 mod report;
 #[path = "parity/samplers.rs"]
@@ -35,7 +40,10 @@ use report::Report;
 use tensor::Device;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with('-'));
+    if options.iter().any(|option| option == "--list") {
+        return ExitCode::SUCCESS;
+    }
     let oracle = Oracle::find();
     println!("cases from {}", oracle.folder().display());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -17,8 +17,9 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn find() -> Self {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/oracle");
-        Oracle { folder: env::var_os("MOLLIFY_ORACLE").map_or(ours, PathBuf::from) }
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let other = env::var_os("MOLLIFY_ORACLE").map(|folder| tests.join("..").join(folder));
+        Oracle { folder: other.unwrap_or_else(|| tests.join("fixtures/oracle")) }
     }
 
     pub fn folder(&self) -> &Path {

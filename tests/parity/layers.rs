@@ -1,14 +1,15 @@
 //! Single layers and the residual block: outputs and every gradient.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use philox::{Key, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tensor::{Device, Value, gradients};
+use tensor::{Device, Graph, Value, gradients};
 use unet::{
-    Block, BlockOptions, Conv, ConvOptions, Forward, Heads, Layout, Linear, Norm, Parameters, Resampling,
-    fourier, positional,
+    Block, BlockOptions, Conv, ConvOptions, Forward, Heads, Layout, Linear, Norm, Parameter, Parameters,
+    Resampling, fourier, positional,
 };
 
 use crate::compare::{Tolerance, rms};
@@ -145,80 +146,89 @@ fn learned(
     device: &Arc<dyn Device>,
     checks: &mut Checks,
 ) -> Result<(), Failure> {
-    let name = &case.name;
-    let get = |what: &str| tensors.get(&format!("{name}/{what}")).channels_last();
+    let raw = |what: &str| tensors.get(&format!("{}/{what}", case.name)).clone();
+    let get = |what: &str| raw(what).channels_last();
+    let find = |what: &str| tensors.find(&format!("{}/{what}", case.name)).map(Numbers::channels_last);
     let mut layout = Layout::default();
     let layer = Layer::new(case, &mut layout)?;
-    let mut arena = layout.import(|parameter| {
-        Ok(tensors.get(&format!("{name}/param.{}", file_name(&parameter.name))).values.clone())
-    })?;
+    let mut arena = layout.import(|parameter| Ok(raw(&param(&parameter.name)).values))?;
     arena.resize(layout.len.max(1), 0.0);
 
+    let mask = find("dropout_mask");
     let mut given = GivenDraws::new(device);
-    let mask = tensors.find(&format!("{name}/dropout_mask"));
-    if let Some(mask) = mask {
-        given = given.draw(stream::DROPOUT, 0, &mask.channels_last());
+    if let Some(mask) = &mask {
+        given = given.draw(stream::DROPOUT, 0, mask);
     }
     let mut trial = Trial::new(&given);
     let arena = trial.input("arena", &Numbers { shape: vec![arena.len()], values: arena })?;
     let parameters = Parameters::windows(&mut trial.graph, arena, &layout);
     let x = trial.input("x", &get("in.x"))?;
     let n = trial.graph.shape(x)[0];
-    let embedding = tensors.find(&format!("{name}/in.emb")).map(|emb| trial.input("emb", emb)).transpose()?;
+    let embedding = find("in.emb").map(|emb| trial.input("emb", &emb)).transpose()?;
     let keys = Key { seed: 0, stream: stream::DROPOUT, step: 0 };
     let dropout = mask.map(|_| trial.keys("keys", n, keys)).transpose()?;
     let gy = trial.input("gy", &get("gy"))?;
 
     let graph = &mut trial.graph;
-    // One embedding for the whole batch is spread over it, which is the caller's business here.
-    let zeros = graph.table(vec![0.0; n], [n, 1]);
-    let spread = embedding.map(|emb| if graph.shape(emb)[0] == n { emb } else { graph.add(emb, zeros) });
+    let spread = embedding.map(|embedding| spread(graph, embedding, n));
     let y = layer.build(&mut Forward { graph, parameters: &parameters, dropout }, x, spread);
-    let product = graph.mul(y, gy);
-    let axes: Vec<usize> = (0..graph.shape(product).rank()).collect();
-    let sum = graph.sum(product, &axes);
-    let loss = graph.reshape(sum, []);
-    let inputs: Vec<(&str, Value)> = [("x", Some(x)), ("emb", embedding)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect();
-    let of: Vec<Value> =
-        inputs.iter().map(|(_, value)| *value).chain(parameters.values().iter().copied()).collect();
-    let found = gradients(graph, loss, &of);
+    let loss = inner(graph, y, gy);
+    let inputs = [("x", Some(x)), ("emb", embedding)].into_iter();
+    let mut of: Vec<(String, Value)> =
+        inputs.filter_map(|(name, value)| Some((format!("grad.{name}"), value?))).collect();
+    let names = layout.parameters.iter().map(|parameter| format!("grad.{}", param(&parameter.name)));
+    of.extend(names.zip(parameters.values().iter().copied()));
+    let values: Vec<Value> = of.iter().map(|(_, value)| *value).collect();
+    let found = gradients(graph, loss, &values);
     graph.output("y", y);
-    for (place, gradient) in found.iter().enumerate() {
-        let gradient = gradient.ok_or_else(|| format!("gradient {place} is missing"))?;
-        graph.output(&place.to_string(), gradient);
+    for ((name, _), gradient) in of.iter().zip(found) {
+        graph.output(name, gradient.ok_or_else(|| format!("`{name}` is missing"))?);
     }
 
-    let outputs = trial.run()?;
-    let y = get("y").values;
-    checks.compare("y", &outputs["y"], &y, tolerance(case, &y));
-    for (place, (input, _)) in inputs.iter().enumerate() {
-        let what = format!("grad.{input}");
-        let expected = get(&what).values;
-        checks.compare(&what, &outputs[&place.to_string()], &expected, Tolerance::gradient(&expected));
-    }
-    let mut arena = vec![0.0; layout.len];
-    for (place, parameter) in layout.parameters.iter().enumerate() {
-        let gradient = &outputs[&(inputs.len() + place).to_string()];
-        arena[parameter.offset..][..gradient.len()].copy_from_slice(gradient);
-    }
-    for (parameter, gradient) in layout.export(&arena) {
-        let what = format!("grad.param.{}", file_name(&parameter.name));
-        let expected = &tensors.get(&format!("{name}/{what}")).values;
-        checks.compare(&what, &gradient, expected, Tolerance::gradient(expected));
+    let mut outputs = trial.run()?;
+    let expected = get("y").values;
+    checks.compare("y", &outputs["y"], &expected, tolerance(case, &expected));
+    in_file_order(&layout, &mut outputs);
+    for (name, _) in &of {
+        let expected = if name.starts_with("grad.param.") { raw(name) } else { get(name) }.values;
+        checks.compare(name, &outputs[name], &expected, Tolerance::gradient(&expected));
     }
     for buffer in &layout.buffers {
-        let expected = &tensors.get(&format!("{name}/param.{}", file_name(&buffer.name))).values;
-        checks.compare(&buffer.name, &buffer.values, expected, Tolerance::absolute(1e-7));
+        let expected = raw(&param(&buffer.name)).values;
+        checks.compare(&buffer.name, &buffer.values, &expected, Tolerance::absolute(1e-7));
     }
     Ok(())
 }
 
+/// Σ a · b, a scalar.
+fn inner(graph: &mut Graph, a: Value, b: Value) -> Value {
+    let product = graph.mul(a, b);
+    let axes: Vec<usize> = (0..graph.shape(product).rank()).collect();
+    let sum = graph.sum(product, &axes);
+    graph.reshape(sum, [])
+}
+
+/// One embedding for a whole batch of `n`: spreading it is the business of a block's caller.
+fn spread(graph: &mut Graph, embedding: Value, n: usize) -> Value {
+    if graph.shape(embedding)[0] == n {
+        return embedding;
+    }
+    let zeros = graph.table(vec![0.0; n], [n, 1]);
+    graph.add(embedding, zeros)
+}
+
+/// Puts the gradients of parameters into the order that files have.
+fn in_file_order(layout: &Layout, gradients: &mut BTreeMap<String, Vec<f64>>) {
+    for parameter in &layout.parameters {
+        if let Some(gradient) = gradients.get_mut(&format!("grad.{}", param(&parameter.name))) {
+            *gradient = Parameter { offset: 0, ..parameter.clone() }.to_file(gradient);
+        }
+    }
+}
+
 /// The name of a layer's parameter or buffer in the oracle's files.
-fn file_name(name: &str) -> &str {
-    name.trim_start_matches("layer.")
+fn param(name: &str) -> String {
+    format!("param.{}", name.trim_start_matches("layer."))
 }
 
 fn embedding(
@@ -276,9 +286,7 @@ fn attention(
     let qkv = graph.concat(&[rows, keys, identity], 2);
     let w = graph.attention(qkv, 1);
     let w = graph.slice(w, 2, 0..pixels);
-    let product = graph.mul(w, dw);
-    let sum = graph.sum(product, &[0, 1, 2]);
-    let loss = graph.reshape(sum, []);
+    let loss = inner(graph, w, dw);
     let found = gradients(graph, loss, &[q, k]);
     for (name, value) in [("a", Some(a)), ("w", Some(w)), ("dq", found[0]), ("dk", found[1])] {
         graph.output(name, value.ok_or_else(|| format!("`{name}` is missing"))?);

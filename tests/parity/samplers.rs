@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use bevy_ecs::prelude::*;
 use denoise::IdealDenoiser;
 use diffusion::Spacing;
 use philox::stream;
-use pipeline::{Engine, Node, Pipeline, Shape, Shapes};
-use ports::{Denoise, Denoiser, Images, Labels, Machine, Query as Question, Sigma};
+use pipeline::{Engine, Pipeline};
+use ports::{Denoise, Images, Machine, Sigma};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tensor::{Array, Bindings, Device, Graph, Tensor, Value};
+use tensor::{Array, Device};
 
 use crate::compare::Tolerance;
 use crate::fixtures::{Noise, Numbers, Oracle, Settings, Tensors, number};
 use crate::given_draws::GivenDraws;
+use crate::given_nodes::{self, Ranged, TheDenoiser, TheLabels};
 use crate::nets::{self, Net};
 use crate::report::{Checks, Failure, Report};
 
@@ -98,68 +98,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// An ideal denoiser that says it can be asked about some noise levels only.
-struct Ranged {
-    ideal: IdealDenoiser,
-    range: (f64, f64),
-}
-
-impl Denoise for Ranged {
-    fn image(&self) -> tensor::Shape {
-        self.ideal.image()
-    }
-
-    fn labels(&self) -> usize {
-        self.ideal.labels()
-    }
-
-    fn sigma_range(&self) -> (f64, f64) {
-        self.range
-    }
-
-    fn build(&self, graph: &mut Graph, query: &Question) -> Value {
-        self.ideal.build(graph, query)
-    }
-
-    fn bindings(&self) -> Bindings {
-        self.ideal.bindings()
-    }
-}
-
-/// A node that is the denoiser of the case.
-#[derive(Component, Deserialize)]
-struct GivenDenoiser {}
-
-#[derive(Resource, Clone)]
-struct TheDenoiser(Arc<dyn Denoise>);
-
-impl Node for GivenDenoiser {
-    type Value = Denoiser;
-}
-
-fn given_denoiser(denoiser: Res<TheDenoiser>) -> Result<Denoiser> {
-    Ok(Denoiser(denoiser.0.clone()))
-}
-
-/// A node that is the labels of the case.
-#[derive(Component, Deserialize)]
-struct GivenLabels {}
-
-#[derive(Resource, Clone)]
-struct TheLabels(Tensor);
-
-impl Node for GivenLabels {
-    type Value = Labels;
-
-    fn shapes(&self, _: &pipeline::Inputs) -> Result<Shapes, pipeline::Mistake> {
-        Ok(Shapes::of::<Labels>(None::<Shape>))
-    }
-}
-
-fn given_labels(labels: Res<TheLabels>) -> Result<Labels> {
-    Ok(Labels { rows: labels.0.clone(), classes: None })
-}
-
 /// Algorithm 2 for a case, as a user would write it.
 fn algorithm(case: &Case, batch: usize, labels: bool) -> String {
     let k = Settings(&case.kwargs);
@@ -237,8 +175,7 @@ fn sample(
     let labels = find("class_labels");
     let text = algorithm(case, latents.shape[0], labels.is_some());
     let pipeline = Pipeline::read(&case.name, &text, &[]).map_err(|report| report.to_string())?;
-    let mut engine = Engine::default().with(ports::plugin).with(sampler::plugin);
-    engine.node::<GivenDenoiser, _>(given_denoiser).node::<GivenLabels, _>(given_labels);
+    let mut engine = Engine::default().with(ports::plugin).with(sampler::plugin).with(given_nodes::plugin);
     engine.world.insert_resource(TheDenoiser(asked.denoiser(case, tensors, oracle, device.as_ref())?));
     if let Some(labels) = labels {
         engine.world.insert_resource(TheLabels(device.upload(&labels.array())?));

@@ -46,7 +46,7 @@ impl Source<'_> {
     fn sigmas(self) -> Result<Array, Mistake> {
         let mut array = self.read()?;
         let n = array.shape.len();
-        if array.shape.iter().any(|size| *size == n) || array.shape.rank() == 0 {
+        if array.shape.contains(&n) || array.shape.rank() == 0 {
             array.shape = [n].into();
             return Ok(array);
         }

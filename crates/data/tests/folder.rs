@@ -218,7 +218,7 @@ fn a_file_that_may_not_be_read_is_named() {
     grey(&folder, "a.png");
     grey(&folder, "b.png");
     let locked = folder.path().join("b.png");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).expect("permissions");
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).expect("permissions");
     if fs::File::open(&locked).is_ok() {
         return; // root reads everything
     }

@@ -131,7 +131,7 @@ pub fn adam(
         .tensor("v", &moments.v);
     let len = of.network.layout().len;
     let mut made = compute.run("adam", &bindings, |graph| adam_graph(graph, len, this.betas, this.eps))?;
-    metrics.write(Metric { name: "learning_rate", value: rate });
+    metrics.write(Metric { name: "learning_rate", tick: tick.0, value: rate });
     gauges.warn("nonfinite_grads", *tick, made.take("nonfinite")?);
     Ok((of, moments, Update { before: grads.before, batch: grads.batch }))
 }

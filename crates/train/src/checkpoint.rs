@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bevy_ecs::prelude::*;
-use pipeline::{Closing, Metric, Mistake, Node, Saved, This, Wire};
-use ports::{Denoiser, Machine, Parameters, Run};
+use pipeline::{Closing, Mistake, Node, Saved, This, Wire};
+use ports::{Denoiser, Gauges, Machine, Parameters, Run};
 use serde::Deserialize;
 
 use crate::setting::{above_zero, at_least_one};
@@ -82,10 +82,18 @@ pub struct Due {
 }
 
 /// Sees how far training is; [`write_checkpoints`] writes at the end of the tick, when every node has run.
-pub fn checkpoint(this: This<Checkpoint>, updates: Query<&Update>) -> Result<Due> {
+pub fn checkpoint(
+    this: This<Checkpoint>,
+    updates: Query<&Update>,
+    mut gauges: ResMut<Gauges>,
+) -> Result<Due> {
     let update = this.of.iter().find_map(|wire| updates.get(wire.node()).ok());
     let update = *update.ok_or("no node of `of` is being trained; name an `Adam` or an `Ema`")?;
-    Ok(Due { images: update.images(), now: this.is_due(update) })
+    let due = Due { images: update.images(), now: this.is_due(update) };
+    if due.now {
+        gauges.catch_up();
+    }
+    Ok(due)
 }
 
 /// Writes the checkpoints that are due; all of them when the act ends or the run is interrupted.
@@ -100,9 +108,6 @@ pub fn write_checkpoints(world: &mut World) -> Result {
                 let name = world.get::<Name>(node).map_or("?", Name::as_str);
                 format!("`{name}` cannot write: {}", error.to_string().trim_end())
             })?;
-        }
-        if let Some(due) = due.filter(|due| closing || due.now) {
-            world.write_message(Metric { name: "checkpoint_kimg", value: due.images as f64 / 1e3 });
         }
     }
     Ok(())
@@ -120,7 +125,7 @@ fn write(world: &World, node: Entity, due: Option<Due>) -> Result {
     let metadata = run.map(|run| [("pipeline", &run.pipeline), ("name", &run.name)]).into_iter().flatten();
     let metadata: BTreeMap<String, String> =
         metadata.map(|(key, text)| (key.to_owned(), text.clone())).collect();
-    ::checkpoint::save(folder, &to_state(Saved::of(world)?, metadata)?)?;
+    ::checkpoint::save(folder, &to_state(&Saved::of(world)?, metadata)?)?;
     ::checkpoint::prune(folder, this.keep)?;
     Ok(())
 }

@@ -24,7 +24,7 @@ pub use loss::{edm_loss, gradient_graph, mean_loss_graph, parameter_gradients};
 pub use state::{from_state, to_state};
 pub use until::{Until, until};
 pub use update::Update;
-pub use weights_file::write_weights;
+pub use weights_file::{Origin, write_weights};
 
 use pipeline::{After, Engine};
 

@@ -48,7 +48,7 @@ fn the_first_step_has_no_rate_and_the_average_starts_as_the_parameters() {
     assert_ne!(after, before);
     assert_eq!(weights(&engine, "adam"), after);
     let between = |((ema, before), after): ((&f64, &f64), &f64)| {
-        (before.min(*after)..=before.max(*after)).contains(&ema)
+        (before.min(*after)..=before.max(*after)).contains(ema)
     };
     let ema = weights(&engine, "ema");
     assert!(ema.iter().zip(&before).zip(&after).all(between));
@@ -77,6 +77,15 @@ fn the_loss_is_told_a_tick_later_and_falls() {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (mean(&losses[..15]), mean(&losses[44..]));
     assert!(last < 0.8 * first, "from {first} to {last}");
+}
+
+#[test]
+fn gradients_that_are_not_finite_are_counted_and_harm_no_weight() {
+    let mut engine = wired(&changed(r#"like: "data""#, r#"like: "data", mean: 800.0"#));
+    let told = named(&ticks(&mut engine, 3), "nonfinite_grads");
+    assert!(told.len() == 2 && told.iter().all(|count| *count >= 1.0), "{told:?}");
+    assert!(weights(&engine, "ema").iter().all(|weight| weight.is_finite()));
+    assert!(named(&ticks(&mut wired(TRAINING), 3), "nonfinite_grads").is_empty());
 }
 
 /// The loss and each parameter's gradients for a batch of seven, taken in parts.

@@ -35,8 +35,8 @@ struct Fuser<'a> {
     stores: HashMap<Value, (Value, Store)>,
     /// Values inside such a chain.
     inside: HashSet<Value>,
-    /// Steps by the value that they make, which is also their order.
-    steps: BTreeMap<Value, Step>,
+    /// Steps by the value that they make, which is also their order, and where they add it.
+    steps: BTreeMap<(Value, Option<(Value, usize)>), Step>,
     /// Steps that change inputs, after all others.
     last: Vec<Step>,
 }
@@ -252,18 +252,21 @@ impl<'a> Fuser<'a> {
         self.last.push(Step { kernel, outputs, accumulate: false });
     }
 
+    /// A sum over samples goes straight to where it is added; one that goes to two places is folded twice, as adding
+    /// it whole would show where a batch was split.
     fn lower_added(&mut self, value: Value, to: (Value, usize)) {
         let made = root(self.graph, value);
-        let alone = self.users.get(&made).is_none_or(|users| users.iter().all(|user| *user == value))
-            && self.graph.outputs().iter().filter(|output| root(self.graph, output.value) == made).count()
-                == 1;
-        self.lower(made);
-        match self.steps.get_mut(&made) {
-            Some(step) if alone && folds_samples(&step.kernel) => {
-                step.accumulate = true;
-                step.outputs[0].into = Some(to);
+        let kernel = if is_given(self.op(made)) { None } else { Some(self.kernel(made)) };
+        match kernel.filter(folds_samples) {
+            Some(kernel) => {
+                kernel.inputs().into_iter().for_each(|input| self.lower(input));
+                let outputs = vec![Made { value: made, into: Some(to) }];
+                self.steps.insert((made, Some(to)), Step { kernel, outputs, accumulate: true });
             }
-            _ => self.last.push(copy(self.graph, value, to, true)),
+            None => {
+                self.lower(made);
+                self.last.push(copy(self.graph, value, to, true));
+            }
         }
     }
 
@@ -274,13 +277,13 @@ impl<'a> Fuser<'a> {
         let mut waiting = vec![value];
         while let Some(value) = waiting.pop() {
             let value = root(self.graph, value);
-            if self.steps.contains_key(&value) || is_given(self.op(value)) {
+            if self.steps.contains_key(&(value, None)) || is_given(self.op(value)) {
                 continue;
             }
             let kernel = self.kernel(value);
             waiting.extend(kernel.inputs());
             let outputs = vec![Made { value, into: None }];
-            self.steps.insert(value, Step { kernel, outputs, accumulate: false });
+            self.steps.insert((value, None), Step { kernel, outputs, accumulate: false });
         }
     }
 

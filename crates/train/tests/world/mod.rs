@@ -108,9 +108,8 @@ pub fn tiny_network(
     // The gaps between parameters hold zeros.
     let mut numbers = vec![0.0; network.layout().len];
     for parameter in &network.layout().parameters {
-        for at in parameter.offset..parameter.offset + parameter.len() {
-            numbers[at] = uniform_f64(row, at) - 0.5;
-        }
+        let window = numbers.iter_mut().enumerate().skip(parameter.offset).take(parameter.len());
+        window.for_each(|(at, number)| *number = uniform_f64(row, at) - 0.5);
     }
     let arena = upload(&Array::new([numbers.len()], numbers))?;
     Ok(Parameters { network, arena, recipe })
