@@ -73,14 +73,12 @@ impl Level {
 
     /// Numbers in a vector.
     pub fn lanes(self) -> usize {
-        struct Lanes;
-        impl Kernel for Lanes {
-            type Output = usize;
-            fn run<S: Simd>(self, _: S) -> usize {
-                S::LANES
-            }
-        }
-        self.run(Lanes)
+        self.run(Sizes)[0]
+    }
+
+    /// Rows of a register tile.
+    pub fn rows(self) -> usize {
+        self.run(Sizes)[1]
     }
 
     /// Runs a kernel with this level's instructions.
@@ -98,6 +96,17 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Level::Neon => neon::run(kernel),
         }
+    }
+}
+
+struct Sizes;
+
+impl Kernel for Sizes {
+    type Output = [usize; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> [usize; 2] {
+        [S::LANES, S::ROWS]
     }
 }
 
@@ -190,6 +199,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
         let magic = self.splat(12_582_912.0); // 1.5 · 2^23 leaves no bits for a fraction
         self.sub(self.add(x, magic), magic)
     }
+    /// x · 2^n of a whole number n in -252..=254.
+    #[inline(always)]
+    fn scale(self, x: Self::F, n: Self::F) -> Self::F {
+        // In two factors, so that neither overflows where the result is subnormal or infinite.
+        let half = self.round(self.mul(n, self.splat(0.5)));
+        let power =
+            |n| self.reinterpret(self.shift_left::<23>(self.add_int(self.to_int(n), self.splat_int(127))));
+        self.mul(self.mul(x, power(half)), power(self.sub(n, half)))
+    }
+    /// 1 / x to 1 ulp, for normal numbers whose reciprocal is normal too.
+    #[inline(always)]
+    fn recip(self, x: Self::F) -> Self::F {
+        self.div(self.splat(1.0), x)
+    }
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
     fn le(self, a: Self::F, b: Self::F) -> Self::M;
     fn eq(self, a: Self::F, b: Self::F) -> Self::M;
@@ -197,13 +220,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     fn splat_int(self, x: i32) -> Self::I;
     fn bits(self, x: Self::F) -> Self::I;
-    fn from_bits(self, x: Self::I) -> Self::F;
+    /// The numbers that have these bits.
+    fn reinterpret(self, x: Self::I) -> Self::F;
     /// Of a whole number.
     fn to_int(self, x: Self::F) -> Self::I;
-    fn from_int(self, x: Self::I) -> Self::F;
+    fn to_float(self, x: Self::I) -> Self::F;
     fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
     fn and(self, a: Self::I, b: Self::I) -> Self::I;
     fn xor(self, a: Self::I, b: Self::I) -> Self::I;
+    /// High and low words of the products with a constant, unsigned.
+    fn mul_wide(self, a: Self::I, b: u32) -> [Self::I; 2];
     /// a < b, signed.
     fn lt_int(self, a: Self::I, b: Self::I) -> Self::M;
     fn shift_left<const BITS: u32>(self, x: Self::I) -> Self::I;

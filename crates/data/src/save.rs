@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use pipeline::{Mistake, Node, Read, This, Tick, Wire};
-use ports::{Compute, Denoised, Images, Run};
+use ports::{Compute, Denoised, Images, RunFolder};
 use serde::Deserialize;
 
 use crate::array::to_file;
@@ -87,18 +87,12 @@ fn check(to: &Path) -> Result<(), Mistake> {
 #[derive(SystemParam)]
 pub struct Paths<'w> {
     tick: Res<'w, Tick>,
-    run: Option<Res<'w, Run>>,
+    run: RunFolder<'w>,
 }
 
 impl Paths<'_> {
     fn fill(&self, to: &Path) -> Result<PathBuf> {
         let to = to.to_string_lossy().replace("{tick}", &self.tick.0.to_string());
-        match &self.run {
-            Some(run) => Ok(to.replace("{run}", &run.folder.to_string_lossy()).into()),
-            None if to.contains("{run}") => {
-                Err(format!("`{to}` names the folder of the run, which has none").into())
-            }
-            None => Ok(to.into()),
-        }
+        Ok(self.run.fill(&to)?.into())
     }
 }

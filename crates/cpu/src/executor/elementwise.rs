@@ -36,7 +36,14 @@ impl Run<'_> {
     }
 
     /// Folds the formula's values. A sum over samples that is added to what is there is added sample by sample.
-    pub(super) fn reduce(&self, pool: &mut Pool, tape: &Tape, map: &Map, (by, axes): (Fold, &[usize]), step: &Step) {
+    pub(super) fn reduce(
+        &self,
+        pool: &mut Pool,
+        tape: &Tape,
+        map: &Map,
+        (by, axes): (Fold, &[usize]),
+        step: &Step,
+    ) {
         let result = self.result(&step.outputs[0]);
         let operands = self.operands(map);
         let mut groups = neighbours(axes);

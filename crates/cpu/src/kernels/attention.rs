@@ -3,10 +3,10 @@
 //! `qkv [n, pixels, 3 c]` holds q, k and v, each head by head. A task takes a head of a sample; its weights
 //! `[pixels, pixels]` stay in the task's working memory and are computed again on the way back.
 
-use super::gemm::{Finish, Output, Product, View, multiply, room};
+use super::gemm::{Finish, Output, Product, View};
 use super::pointer::Parts;
 use super::softmax;
-use crate::{Kernel, Pool, Scratch, Simd};
+use crate::{Level, Pool, Scratch};
 
 /// The shape of an attention: `c` channels in all heads together.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn attention(pool: &mut Pool, shape: Attention, qkv: &[f32], out: &mut [f32]
     let (level, out) = (pool.level(), Parts::new(out));
     pool.run(shape.n * shape.heads, |task, scratch| {
         let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        level.run(Forward { head, out, scratch });
+        head.forward(level, out, scratch);
     });
 }
 
@@ -54,7 +54,7 @@ pub fn attention_gradient(pool: &mut Pool, shape: Attention, qkv: &[f32], dy: &[
     let (level, dqkv) = (pool.level(), Parts::new(dqkv));
     pool.run(shape.n * shape.heads, |task, scratch| {
         let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        level.run(Gradient { head, dy, dqkv, scratch });
+        head.gradient(level, dy, dqkv, scratch);
     });
 }
 
@@ -84,84 +84,46 @@ impl<'a> Head<'a> {
     }
 
     /// Writes the weights `[pixels, pixels]`.
-    #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, weights: &mut [f32], room: &mut [f32]) {
+    fn weights(&self, level: Level, weights: &mut [f32], room: &mut [f32]) {
         let (pixels, depth) = (self.shape.pixels, self.shape.depth());
         let to = Output { values: Parts::new(weights), start: 0, row: pixels };
         let (q, k) = (self.part(0), self.part(1).transposed());
-        whole(s, [pixels, pixels, depth], q, k, Finish::Scale(self.shape.scale()), to, room);
-        softmax::forward(s, pixels, weights);
+        multiply(level, [pixels, pixels, depth], q, k, self.shape.scale(), to, room);
+        level.run(softmax::Forward { len: pixels, rows: weights });
     }
 
-    #[inline(always)]
-    fn room<S: Simd>(&self, s: S) -> usize {
+    fn room(&self, level: Level) -> usize {
         let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        room(s, pixels, pixels.max(depth))
+        Product::room(level, pixels.max(depth))
     }
-}
 
-/// A whole product on this thread.
-#[inline(always)]
-fn whole<S: Simd>(
-    s: S,
-    [m, n, k]: [usize; 3],
-    a: View,
-    b: View,
-    finish: Finish,
-    to: Output,
-    room: &mut [f32],
-) {
-    let panels = [0, n.div_ceil(2 * S::LANES)];
-    multiply(s, Product { n, k, a, b, finish, to, rows: [0, m], panels }, room);
-}
-
-struct Forward<'a, 'b> {
-    head: Head<'a>,
-    out: Parts<'a, f32>,
-    scratch: &'b mut Scratch,
-}
-
-impl Kernel for Forward<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Forward { head, out, scratch } = self;
-        let (pixels, depth) = (head.shape.pixels, head.shape.depth());
-        let [weights, room] = scratch.take([pixels * pixels, head.room(s)]);
-        head.weights(s, weights, room);
-        let to = Output { values: out, start: head.out(), row: head.shape.c };
-        let weights = View::rows(weights, pixels, 0);
-        whole(s, [pixels, depth, pixels], weights, head.part(2), Finish::Scale(1.0), to, room);
+    fn forward(&self, level: Level, out: Parts<f32>, scratch: &mut Scratch) {
+        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
+        let [weights, room] = scratch.take([pixels * pixels, self.room(level)]);
+        self.weights(level, weights, room);
+        let to = Output { values: out, start: self.out(), row: self.shape.c };
+        multiply(level, [pixels, depth, pixels], View::rows(weights, pixels, 0), self.part(2), 1.0, to, room);
     }
-}
 
-struct Gradient<'a, 'b> {
-    head: Head<'a>,
-    dy: &'a [f32],
-    dqkv: Parts<'a, f32>,
-    scratch: &'b mut Scratch,
-}
-
-impl Kernel for Gradient<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Gradient { head, dy, dqkv, scratch } = self;
-        let (pixels, depth, scale) = (head.shape.pixels, head.shape.depth(), head.shape.scale());
-        let [weights, logits, room] = scratch.take([pixels * pixels, pixels * pixels, head.room(s)]);
-        let part = |part| Output { values: dqkv, start: head.start(part), row: 3 * head.shape.c };
-        let dy = View::rows(&dy[head.out()..], head.shape.c, 0);
-        head.weights(s, weights, room);
-        let w = View::rows(weights, pixels, 0);
-        whole(s, [pixels, depth, pixels], w.transposed(), dy, Finish::Scale(1.0), part(2), room);
+    fn gradient(&self, level: Level, dy: &[f32], dqkv: Parts<f32>, scratch: &mut Scratch) {
+        let (pixels, depth, scale) = (self.shape.pixels, self.shape.depth(), self.shape.scale());
+        let [weights, logits, room] = scratch.take([pixels * pixels, pixels * pixels, self.room(level)]);
+        let part = |part| Output { values: dqkv, start: self.start(part), row: 3 * self.shape.c };
+        let (tall, square) = ([pixels, depth, pixels], [pixels, pixels, depth]);
+        let dy = View::rows(&dy[self.out()..], self.shape.c, 0);
+        self.weights(level, weights, room);
+        multiply(level, tall, View::rows(weights, pixels, 0).transposed(), dy, 1.0, part(2), room);
         let to = Output { values: Parts::new(logits), start: 0, row: pixels };
-        let v = head.part(2).transposed();
-        whole(s, [pixels, pixels, depth], dy, v, Finish::Scale(1.0), to, room);
-        softmax::gradient(s, pixels, weights, logits, scale);
+        multiply(level, square, dy, self.part(2).transposed(), 1.0, to, room);
+        level.run(softmax::Gradient { len: pixels, y: weights, rows: logits, scale });
         let dl = View::rows(logits, pixels, 0);
-        whole(s, [pixels, depth, pixels], dl, head.part(1), Finish::Scale(1.0), part(0), room);
-        whole(s, [pixels, depth, pixels], dl.transposed(), head.part(0), Finish::Scale(1.0), part(1), room);
+        multiply(level, tall, dl, self.part(1), 1.0, part(0), room);
+        multiply(level, tall, dl.transposed(), self.part(0), 1.0, part(1), room);
     }
+}
+
+/// A whole product on this thread, times a constant.
+fn multiply(level: Level, [m, n, k]: [usize; 3], a: View, b: View, scale: f32, to: Output, room: &mut [f32]) {
+    let panels = [0, n.div_ceil(2 * level.lanes())];
+    Product { n, k, a, b, finish: Finish::Scale(scale), to, rows: [0, m], panels }.run(level, room);
 }

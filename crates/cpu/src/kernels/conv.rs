@@ -4,12 +4,12 @@
 //! that neighbouring pixels are a constant distance apart. Then each panel of output channels (two vectors) is
 //! computed for a few pixels at a time, all products of an output in one register and always in the same order.
 
-use super::load::{BLOCK, Load, Tile};
+use super::load::{BLOCK, Load, LoadTile, Tile};
 use super::pack::{Panels, Weights};
 use super::pointer::Parts;
 use super::store::Store;
-use super::tile::{Sums, products, store};
-use crate::{Kernel, Pool, Scratch, Simd};
+use super::tile::{Registers, products, restore, store};
+use crate::{Kernel, Level, Pool, Scratch, Simd};
 
 /// The shape of a convolution; `h` and `w` are the output's.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,9 @@ pub struct Conv {
 
 /// Bytes of a loaded tile that leave room for weights in the second-level cache.
 const TILE_BYTES: usize = 1 << 20;
+
+/// Products of an output that are summed in one pass: their weights for two vectors are 18 KB.
+const PASS_PRODUCTS: usize = 144;
 
 /// Pixels of a task that make its reading of all weights worth while.
 const TASK_PIXELS: usize = 512;
@@ -76,7 +79,7 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
     let cut = Cut::new(shape, cin, weights.panels(lanes), workers.threads());
     let (level, out) = (workers.level, Parts::new(out));
     workers.run(cut.tasks(), |task, scratch| {
-        level.run(Run(Task { shape, load, weights, packed, store, out, cut, index: task }, scratch));
+        Task { shape, load, weights, packed, store, out, cut, index: task }.run(level, scratch);
     });
 }
 
@@ -101,7 +104,7 @@ impl Cut {
             return Cut {
                 samples: 1,
                 groups: shape.n,
-                bands: by_size.max(threads.div_ceil(shape.n)),
+                bands: by_size.max(threads.div_ceil(shape.n.max(1))),
                 parts: 1,
             };
         }
@@ -126,8 +129,7 @@ impl Cut {
     }
 }
 
-struct Run<'a, 'b>(Task<'a>, &'b mut Scratch);
-
+/// One task: some samples or a band, and some panels.
 struct Task<'a> {
     shape: Conv,
     load: &'a Load<'a>,
@@ -151,93 +153,133 @@ struct Job<'a> {
     first: usize,
 }
 
-impl Kernel for Run<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Run(task, scratch) = self;
-        let (Conv { n, h, w, taps, .. }, cut) = (task.shape, task.cut);
-        let (image, part) = (task.index / cut.parts, task.index % cut.parts);
+impl Task<'_> {
+    fn run(&self, level: Level, scratch: &mut Scratch) {
+        let (Conv { n, h, w, taps, .. }, cut) = (self.shape, self.cut);
+        let (image, part) = (self.index / cut.parts, self.index % cut.parts);
         let (first, band) = (image / cut.bands * cut.samples, image % cut.bands);
         let samples = cut.samples.min(n - first);
         let (top, bottom) = (band * h / cut.bands, (band + 1) * h / cut.bands);
         let border = usize::from(taps == 9);
-        let tile = Tile { border, rows: bottom - top, w, channels: task.weights.channels().0 };
-        let [loaded, room] = scratch.take([samples * tile.len(), task.load.row_len(w)]);
-        for (i, loaded) in loaded.chunks_exact_mut(tile.len()).enumerate() {
-            tile.load(s, task.load, first + i, top, h, loaded, room);
+        let tile = Tile { border, rows: bottom - top, w, channels: self.weights.channels().0 };
+        let pixels = samples * tile.rows * w;
+        let partial = pixels.next_multiple_of(level.rows()) * 2 * level.lanes();
+        let [loaded, room, partial] = scratch.take([samples * tile.len(), self.load.row_len(w), partial]);
+        for (i, to) in loaded.chunks_exact_mut(tile.len()).enumerate() {
+            level.run(LoadTile { tile, load: self.load, sample: first + i, first: top, h, to, room });
         }
-        let per_sample = tile.rows * w;
         let before = (first * h + top) * w;
-        let job = Job { tile, loaded, before, pixels: samples * per_sample, per_sample, first };
-        let panels = task.weights.panels(S::LANES).count();
-        for panel in part * panels / cut.parts..(part + 1) * panels / cut.parts {
-            task.panel(s, &job, panel);
+        let job = &Job { tile, loaded, before, pixels, per_sample: tile.rows * w, first };
+        let panels = self.weights.panels(level.lanes());
+        for panel in part * panels.count() / cut.parts..(part + 1) * panels.count() / cut.parts {
+            let width = panels.vectors(panel) * level.lanes();
+            let partial = &mut partial[..pixels.next_multiple_of(level.rows()) * width];
+            level.run(Panel { task: self, job, panel, partial });
         }
+    }
+}
+
+/// One panel of a task.
+struct Panel<'a, 'b> {
+    task: &'a Task<'a>,
+    job: &'a Job<'a>,
+    panel: usize,
+    /// Sums that wait for the next pass.
+    partial: &'b mut [f32],
+}
+
+impl Kernel for Panel<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.task.panel(s, self.job, self.panel, self.partial);
     }
 }
 
 impl Task<'_> {
     /// Runs of neighbouring pixels make a tile of `S::ROWS`: one run, two, or single pixels.
     #[inline(always)]
-    fn panel<S: Simd>(&self, s: S, job: &Job, panel: usize) {
+    fn panel<S: Simd>(&self, s: S, job: &Job, panel: usize, partial: &mut [f32]) {
         let wide = self.weights.panels(S::LANES).vectors(panel) == 2;
         let w = self.shape.w;
         match (S::ROWS, wide) {
-            (8, true) if w.is_multiple_of(8) => self.tiles::<S, 1, 8, 2>(s, job, panel),
-            (8, true) if w.is_multiple_of(4) => self.tiles::<S, 2, 4, 2>(s, job, panel),
-            (8, true) => self.tiles::<S, 8, 1, 2>(s, job, panel),
-            (8, false) if w.is_multiple_of(8) => self.tiles::<S, 1, 8, 1>(s, job, panel),
-            (8, false) => self.tiles::<S, 8, 1, 1>(s, job, panel),
-            (_, true) if w.is_multiple_of(4) => self.tiles::<S, 1, 4, 2>(s, job, panel),
-            (_, true) => self.tiles::<S, 4, 1, 2>(s, job, panel),
-            (_, false) => self.tiles::<S, 4, 1, 1>(s, job, panel),
+            (8, true) if w.is_multiple_of(8) => self.passes::<S, 1, 8, 2>(s, job, panel, partial),
+            (8, true) if w.is_multiple_of(4) => self.passes::<S, 2, 4, 2>(s, job, panel, partial),
+            (8, true) => self.passes::<S, 8, 1, 2>(s, job, panel, partial),
+            (8, false) if w.is_multiple_of(8) => self.passes::<S, 1, 8, 1>(s, job, panel, partial),
+            (8, false) => self.passes::<S, 8, 1, 1>(s, job, panel, partial),
+            (_, true) if w.is_multiple_of(4) => self.passes::<S, 1, 4, 2>(s, job, panel, partial),
+            (_, true) => self.passes::<S, 4, 1, 2>(s, job, panel, partial),
+            (_, false) => self.passes::<S, 4, 1, 1>(s, job, panel, partial),
         }
     }
 
-    /// One panel for all pixels of the task, `R` runs of `Q` pixels at a time, `N` vectors wide.
+    /// One panel for all pixels of the task, `R` runs of `Q` pixels at a time, `N` vectors wide, in passes over as many
+    /// blocks of channels as have their weights in the first-level cache.
     #[inline(always)]
-    fn tiles<S: Simd, const R: usize, const Q: usize, const N: usize>(&self, s: S, job: &Job, panel: usize) {
-        let (panels, depth) = (self.weights.panels(S::LANES), self.weights.depth());
-        let weights = &self.packed[panel * depth * 2 * S::LANES..][..depth * N * S::LANES];
-        let (channel, real, cout) = (panels.start(panel), panels.real(panel), panels.channels);
-        let mut sums = [[0.0f32; 32]; 8];
-        for start in (0..job.pixels).step_by(R * Q) {
-            let mut from = [job.loaded.as_ptr(); R];
-            for (r, from) in from.iter_mut().enumerate() {
-                // Runs past the end repeat the last one; nothing of theirs is kept.
-                let pixel = (start + r * Q).min(job.pixels - Q);
-                let (sample, pixel) = (pixel / job.per_sample, pixel % job.per_sample);
-                let (y, x) = (pixel / self.shape.w, pixel % self.shape.w);
-                *from = job.loaded[sample * job.tile.len() + y * job.tile.row() + x * BLOCK..].as_ptr();
-            }
-            // SAFETY: every run lies in the loaded tile, its border included, and `weights` has all `depth` rows.
-            unsafe { self.tile::<S, R, Q, N>(s, &job.tile, from, weights.as_ptr(), &mut sums) };
-            for (i, sums) in sums.iter().enumerate().take((R * Q).min(job.pixels - start)) {
-                let at = (job.before + start + i) * cout + channel;
-                // SAFETY: pixels of this task and channels of this panel, which no other task has.
-                let out = unsafe { self.out.range(at, real) };
-                let sample = job.first + (start + i) / job.per_sample;
-                self.store.write(s, sums, [sample, cout, channel, at], out);
+    fn passes<S: Simd, const R: usize, const Q: usize, const N: usize>(
+        &self,
+        s: S,
+        job: &Job,
+        panel: usize,
+        partial: &mut [f32],
+    ) {
+        let width = N * S::LANES;
+        let weights =
+            &self.packed[panel * self.weights.depth() * 2 * S::LANES..][..self.weights.depth() * width];
+        let (blocks, together) = (job.tile.blocks(), PASS_PRODUCTS.div_ceil(self.weights.taps * BLOCK));
+        for first in (0..blocks).step_by(together) {
+            let end = (first + together).min(blocks);
+            let weights = &weights[first * BLOCK * self.weights.taps * width..];
+            for (index, partial) in partial.chunks_exact_mut(R * Q * width).enumerate() {
+                let start = index * R * Q;
+                let from = self.runs::<R, Q>(job, start);
+                let mut acc = [[[s.splat(0.0); N]; Q]; R];
+                if first > 0 {
+                    acc = restore(s, partial);
+                }
+                // SAFETY: every run lies in the loaded tile, its border included, and `weights` has a row for each.
+                unsafe {
+                    self.blocks::<S, R, Q, N>(s, &job.tile, [first, end], from, weights.as_ptr(), &mut acc)
+                };
+                if end < blocks {
+                    store(s, &acc, partial);
+                } else {
+                    self.finish(s, job, panel, start, &acc);
+                }
             }
         }
     }
 
-    /// The sums of `R` runs of `Q` pixels: over blocks of channels, taps, and channels of a block, in this order.
+    /// Where the runs of the tile that begins at pixel `start` lie.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const R: usize, const Q: usize, const N: usize>(
+    fn runs<const R: usize, const Q: usize>(&self, job: &Job, start: usize) -> [*const f32; R] {
+        let mut from = [job.loaded.as_ptr(); R];
+        for (r, from) in from.iter_mut().enumerate() {
+            // Runs past the end repeat the last one; nothing of theirs is kept.
+            let pixel = (start + r * Q).min(job.pixels - Q);
+            let (sample, pixel) = (pixel / job.per_sample, pixel % job.per_sample);
+            let (y, x) = (pixel / self.shape.w, pixel % self.shape.w);
+            *from = job.loaded[sample * job.tile.len() + y * job.tile.row() + x * BLOCK..].as_ptr();
+        }
+        from
+    }
+
+    /// Adds the products of some blocks: over blocks, taps, and channels of a block, in this order.
+    #[inline(always)]
+    unsafe fn blocks<S: Simd, const R: usize, const Q: usize, const N: usize>(
         &self,
         s: S,
         tile: &Tile,
+        [first, end]: [usize; 2],
         from: [*const f32; R],
         weights: *const f32,
-        sums: &mut Sums,
+        acc: &mut Registers<S, R, Q, N>,
     ) {
-        let mut acc = [[[s.splat(0.0); N]; Q]; R];
         let mut weights = weights;
         let side = if self.weights.taps == 9 { 3 } else { 1 };
-        for block in 0..tile.blocks() {
+        for block in first..end {
             let depth = (tile.channels - block * BLOCK).min(BLOCK);
             for ky in 0..side {
                 for kx in 0..side {
@@ -247,14 +289,34 @@ impl Task<'_> {
                     unsafe {
                         // The count of a full block is a constant, so that its loop is unrolled.
                         match depth == BLOCK {
-                            true => products::<S, R, Q, N, BLOCK, 1>(s, BLOCK, from, weights, &mut acc),
-                            false => products::<S, R, Q, N, BLOCK, 1>(s, depth, from, weights, &mut acc),
+                            true => products::<S, R, Q, N, BLOCK>(s, BLOCK, (from, 1), weights, acc),
+                            false => products::<S, R, Q, N, BLOCK>(s, depth, (from, 1), weights, acc),
                         }
                         weights = weights.add(depth * N * S::LANES);
                     }
                 }
             }
         }
-        store(s, &acc, sums);
+    }
+
+    /// Writes the outputs of the tile that begins at pixel `start`.
+    #[inline(always)]
+    fn finish<S: Simd, const R: usize, const Q: usize, const N: usize>(
+        &self,
+        s: S,
+        job: &Job,
+        panel: usize,
+        start: usize,
+        acc: &Registers<S, R, Q, N>,
+    ) {
+        let panels = self.weights.panels(S::LANES);
+        let (channel, real, cout) = (panels.start(panel), panels.real(panel), panels.channels);
+        for (i, sums) in acc.as_flattened().iter().enumerate().take(job.pixels - start) {
+            let at = (job.before + start + i) * cout + channel;
+            // SAFETY: pixels of this task and channels of this panel, which no other task has.
+            let out = unsafe { self.out.range(at, real) };
+            let sample = job.first + (start + i) / job.per_sample;
+            self.store.write(s, sums, [sample, cout, channel, at], out);
+        }
     }
 }

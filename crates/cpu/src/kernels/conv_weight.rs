@@ -5,10 +5,10 @@
 //! are many, samples are loaded for all threads to see, and a task takes a few weights through all samples.
 
 use super::conv::Conv;
-use super::load::{BLOCK, Load, Tile};
+use super::load::{BLOCK, Load, LoadTile, Tile};
 use super::pack::Panels;
 use super::pointer::Parts;
-use super::tile::{Sums, products, store};
+use super::tile::products;
 use crate::{Kernel, Level, Pool, Simd};
 
 /// Floats of samples that are loaded before their weights are computed.
@@ -71,7 +71,7 @@ fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, gradient: Gradient, t
             // SAFETY: one task per sample.
             let partial = unsafe { parts.range(task * layout.weights(), layout.weights()) };
             let bias = &mut partial[shape.taps * shape.cin * shape.cout..];
-            level.run(LoadSample { layout, load, gradient, sample: first + task, loaded, bias, room });
+            layout.load(level, load, gradient, first + task, [&mut *loaded, bias, room]);
             let to = Parts::new(partial);
             level.run(Weights {
                 layout,
@@ -112,7 +112,7 @@ fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, gradient: Gradient, t
                     bias_parts.range(task * shape.cout, shape.cout),
                 )
             };
-            level.run(LoadSample { layout, load, gradient, sample: first + task, loaded, bias, room });
+            layout.load(level, load, gradient, first + task, [&mut *loaded, bias, room]);
         });
         let blocks = layout.tile.blocks();
         workers.run(layout.panels.count() * blocks, |task, _| {
@@ -153,31 +153,36 @@ impl Layout {
         self.tile.len() + self.pixels() * self.panels.count() * 2 * self.panels.lanes
     }
 
+    /// Loads one sample and its gradient, and sums the gradient over pixels.
+    fn load(&self, level: Level, load: &Load, gradient: Gradient, sample: usize, to: [&mut [f32]; 3]) {
+        let ([loaded, bias, room], tile) = (to, self.tile);
+        let (x, dy) = loaded.split_at_mut(tile.len());
+        level.run(LoadTile { tile, load, sample, first: 0, h: self.shape.h, to: x, room });
+        level.run(PackGradient { layout: *self, gradient, sample, dy, bias });
+    }
+
     /// Floats of the gradients of the weights and of the bias.
     fn weights(&self) -> usize {
         (self.shape.taps * self.shape.cin + 1) * self.shape.cout
     }
 }
 
-/// Loads one sample and its gradient, and sums the gradient over pixels.
-struct LoadSample<'a, 'b> {
+/// Packs one sample's gradient into panels, and sums it over pixels.
+struct PackGradient<'a, 'b> {
     layout: Layout,
-    load: &'a Load<'a>,
     gradient: Gradient<'a>,
     sample: usize,
-    loaded: &'b mut [f32],
+    dy: &'b mut [f32],
     bias: &'b mut [f32],
-    room: &'b mut [f32],
 }
 
-impl Kernel for LoadSample<'_, '_> {
+impl Kernel for PackGradient<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Layout { shape, tile, panels } = self.layout;
-        let (x, dy) = self.loaded.split_at_mut(tile.len());
-        tile.load(s, self.load, self.sample, 0, shape.h, x, self.room);
+        let Layout { shape, panels, .. } = self.layout;
+        let dy = self.dy;
         let pixels = self.layout.pixels();
         let from = &self.gradient.dy[self.sample * pixels * shape.cout..][..pixels * shape.cout];
         for panel in 0..panels.count() {
@@ -243,7 +248,6 @@ impl Weights<'_> {
         let dy = &self.loaded[tile.len() + panel * self.layout.pixels() * 2 * S::LANES..];
         let dy = dy[..self.layout.pixels() * N * S::LANES].as_ptr();
         let x = &self.loaded[block * tile.plane()..][..tile.plane()];
-        let mut sums: Sums = [[0.0; 32]; 8];
         for tap in 0..shape.taps {
             let (ky, kx) = (tap / side, tap % side);
             let channels = (shape.cin - block * BLOCK).min(BLOCK);
@@ -253,13 +257,16 @@ impl Weights<'_> {
                     let row = x[(y + ky) * tile.row() + kx * BLOCK..].as_ptr().wrapping_add(first);
                     let dy = dy.wrapping_add(y * shape.w * N * S::LANES);
                     // SAFETY: a row of pixels inside the tile, and a row of the panel's gradient.
-                    unsafe { products::<S, 1, Q, N, 1, BLOCK>(s, shape.w, [row], dy, &mut acc) };
+                    unsafe { products::<S, 1, Q, N, 1>(s, shape.w, ([row], BLOCK), dy, &mut acc) };
                 }
-                store(s, &acc, &mut sums);
-                for (i, sums) in sums.iter().enumerate().take(Q.min(channels - first)) {
+                for (i, sums) in acc[0].iter().enumerate().take(channels - first) {
                     let at = (tap * shape.cin + block * BLOCK + first + i) * shape.cout + start;
                     // SAFETY: this task's panel and block; nobody else has them.
-                    add_to(s, self.add, &sums[..real], unsafe { self.to.range(at, real) });
+                    let to = unsafe { self.to.range(at, real) };
+                    for (j, sum) in sums.iter().enumerate() {
+                        let sum = if self.add { s.add(s.read(to, j * S::LANES), *sum) } else { *sum };
+                        s.write(to, j * S::LANES, sum);
+                    }
                 }
             }
         }
@@ -267,11 +274,9 @@ impl Weights<'_> {
 }
 
 #[inline(always)]
-fn add_to<S: Simd>(s: S, add: bool, sums: &[f32], to: &mut [f32]) {
+fn add_to<S: Simd>(s: S, sums: &[f32], to: &mut [f32]) {
     for i in (0..to.len()).step_by(S::LANES) {
-        let sum = s.read(sums, i);
-        let sum = if add { s.add(s.read(to, i), sum) } else { sum };
-        s.write(to, i, sum);
+        s.write(to, i, s.add(s.read(to, i), s.read(sums, i)));
     }
 }
 
@@ -293,12 +298,12 @@ impl Kernel for Add<'_> {
         let (dw, db) = self.partial.split_at(of_weights);
         if !dw.is_empty() {
             // SAFETY: one task per stretch.
-            add_to(s, true, dw, unsafe { self.total.dw.range(self.start, dw.len()) });
+            add_to(s, dw, unsafe { self.total.dw.range(self.start, dw.len()) });
         }
         if let (Some(total), false) = (self.total.db, db.is_empty()) {
             let start = self.start.max(weights) - weights;
             // SAFETY: one task per stretch.
-            add_to(s, true, db, unsafe { total.range(start, db.len()) });
+            add_to(s, db, unsafe { total.range(start, db.len()) });
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Matrix products whose bits do not depend on how many rows or columns there are: every sum runs over its products
 //! from first to last, in one register.
 
-use super::pack::{Panels, pack_panel};
+use super::pack::{Pack, Panels};
 use super::pointer::Parts;
-use super::tile::{Sums, products, restore, store};
-use crate::{Kernel, Pool, Scratch, Simd};
+use super::tile::products;
+use crate::{Kernel, Level, Pool, Simd};
 
 /// `batch` products of `[m, k]` and `[k, n]`.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub enum Finish<'a> {
     Accumulate,
 }
 
-/// Rows that a task packs at once.
+/// Rows that make the packing of a panel worth while.
 const ROWS: usize = 512;
 
 impl<'a> View<'a> {
@@ -83,7 +83,9 @@ pub fn gemm(pool: &mut Pool, shape: Gemm, a: View, b: View, finish: Finish, out:
         let rows = [band * m / bands, (band + 1) * m / bands];
         let columns = [part * panels / parts, (part + 1) * panels / parts];
         let to = Output { values: out, start: product * m * n, row: n };
-        level.run(Task { n, k, a: a.of(product), b: b.of(product), finish, to, rows, columns, scratch });
+        let [room] = scratch.take([Product::room(level, k)]);
+        Product { n, k, a: a.of(product), b: b.of(product), finish, to, rows, panels: columns }
+            .run(level, room);
     });
 }
 
@@ -95,30 +97,8 @@ pub(super) struct Output<'a> {
     pub row: usize,
 }
 
-struct Task<'a, 'b> {
-    n: usize,
-    k: usize,
-    a: View<'a>,
-    b: View<'a>,
-    finish: Finish<'a>,
-    to: Output<'a>,
-    rows: [usize; 2],
-    columns: [usize; 2],
-    scratch: &'b mut Scratch,
-}
-
-impl Kernel for Task<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Task { n, k, a, b, finish, to, rows, columns, scratch } = self;
-        let [room] = scratch.take([room(s, rows[1] - rows[0], k)]);
-        multiply(s, Product { n, k, a, b, finish, to, rows, panels: columns }, room);
-    }
-}
-
 /// One thread's share of a product.
+#[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
     pub n: usize,
     pub k: usize,
@@ -132,92 +112,104 @@ pub(super) struct Product<'a> {
     pub panels: [usize; 2],
 }
 
-/// Floats of working memory of [`multiply`].
-#[inline(always)]
-pub(super) fn room<S: Simd>(_: S, rows: usize, k: usize) -> usize {
-    (rows.next_multiple_of(S::ROWS) + 2 * S::LANES) * k
+impl Product<'_> {
+    /// Packs panel after panel of `b`, into `room` of [`Product::room`], and multiplies.
+    pub fn run(&self, level: Level, room: &mut [f32]) {
+        let panels = Panels { channels: self.n, lanes: level.lanes() };
+        for panel in self.panels[0]..self.panels[1] {
+            let (start, real) = (panels.start(panel), panels.real(panel));
+            let width = panels.vectors(panel) * level.lanes();
+            let right = &mut room[..self.k * width];
+            if self.k > 0 {
+                let (from, steps) = (&self.b.values[start * self.b.column..], [self.b.row, self.b.column]);
+                level.run(Pack { from, steps, real, width, to: right });
+            }
+            level.run(Panel { product: self, panel, right });
+        }
+    }
+
+    /// Floats of working memory.
+    pub fn room(level: Level, k: usize) -> usize {
+        2 * level.lanes() * k
+    }
 }
 
-#[inline(always)]
-pub(super) fn multiply<S: Simd>(s: S, product: Product, room: &mut [f32]) {
-    let Product { n, k, rows: [top, bottom], .. } = product;
-    let panels = Panels { channels: n, lanes: S::LANES };
-    let (left, right) = room.split_at_mut((bottom - top).next_multiple_of(S::ROWS) * k);
-    for (tile, left) in left.chunks_exact_mut((S::ROWS * k).max(1)).enumerate() {
-        let first = top + tile * S::ROWS;
-        let columns = (bottom - first).min(S::ROWS);
-        pack_panel(
-            &product.a.values[first * product.a.row..],
-            [product.a.column, product.a.row],
-            columns,
-            S::ROWS,
-            left,
-        );
-    }
-    for panel in product.panels[0]..product.panels[1] {
-        let (start, real, width) =
-            (panels.start(panel), panels.real(panel), panels.vectors(panel) * S::LANES);
-        let right = &mut right[..k * width];
-        pack_panel(
-            &product.b.values[start * product.b.column..],
-            [product.b.row, product.b.column],
-            real,
-            width,
-            right,
-        );
-        match (S::ROWS, panels.vectors(panel)) {
-            (8, 2) => tiles::<S, 8, 2>(s, &product, panel, left, right),
-            (8, _) => tiles::<S, 8, 1>(s, &product, panel, left, right),
-            (_, 2) => tiles::<S, 4, 2>(s, &product, panel, left, right),
-            _ => tiles::<S, 4, 1>(s, &product, panel, left, right),
+/// One panel of columns.
+struct Panel<'a> {
+    product: &'a Product<'a>,
+    panel: usize,
+    right: &'a [f32],
+}
+
+impl Kernel for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let panels = Panels { channels: self.product.n, lanes: S::LANES };
+        match (S::ROWS, panels.vectors(self.panel)) {
+            (8, 2) => self.tiles::<S, 8, 2>(s),
+            (8, _) => self.tiles::<S, 8, 1>(s),
+            (_, 2) => self.tiles::<S, 4, 2>(s),
+            _ => self.tiles::<S, 4, 1>(s),
         }
     }
 }
 
-#[inline(always)]
-fn tiles<S: Simd, const Q: usize, const N: usize>(
-    s: S,
-    product: &Product,
-    panel: usize,
-    left: &[f32],
-    right: &[f32],
-) {
-    let panels = Panels { channels: product.n, lanes: S::LANES };
-    let (start, real) = (panels.start(panel), panels.real(panel));
-    let [top, bottom] = product.rows;
-    let mut sums: Sums = [[0.0; 32]; 8];
-    for (tile, first) in (top..bottom).step_by(Q).enumerate() {
-        let rows = (bottom - first).min(Q);
-        // SAFETY: rows and columns of this task, which nobody else has.
-        let out = |row: usize| unsafe {
-            product.to.values.range(product.to.start + (first + row) * product.to.row + start, real)
-        };
-        sums.fill([0.0; 32]);
-        if let Finish::Accumulate = product.finish {
-            for (row, sums) in sums[..rows].iter_mut().enumerate() {
-                sums[..real].copy_from_slice(out(row));
+impl Panel<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const Q: usize, const N: usize>(&self, s: S) {
+        let product = self.product;
+        let [top, bottom] = product.rows;
+        let (to, panels) = (product.to, Panels { channels: product.n, lanes: S::LANES });
+        let (start, real) = (to.start + panels.start(self.panel), panels.real(self.panel));
+        // SAFETY: a row and a panel of this task, which nobody else has.
+        let out = |row: usize| unsafe { to.values.range(start + row * to.row, real) };
+        for first in (top..bottom).step_by(Q) {
+            let mut acc = [[s.splat(0.0); N]; Q];
+            if let Finish::Accumulate = product.finish {
+                for (row, acc) in acc.iter_mut().enumerate().take(bottom - first) {
+                    let out = out(first + row);
+                    for (j, acc) in acc.iter_mut().enumerate() {
+                        *acc = s.read(out, j * S::LANES);
+                    }
+                }
+            }
+            let (a, k, right) = (product.a, product.k, self.right.as_ptr());
+            if a.row == 1 && first + Q <= bottom {
+                let (from, mut tall) = (a.values[first..].as_ptr(), [acc]);
+                // SAFETY: the view holds `Q` numbers in each of its `k` columns, and `right` `k` rows of the panel.
+                unsafe { products::<S, 1, Q, N, 1>(s, k, ([from], a.column), right, &mut tall) };
+                [acc] = tall;
+            } else {
+                // Rows past the end repeat the last one; nothing of theirs is kept.
+                let row = |row: usize| a.values[(first + row).min(bottom - 1) * a.row..].as_ptr();
+                let (from, mut wide) = (std::array::from_fn(row), acc.map(|acc| [acc]));
+                // SAFETY: the view holds `k` numbers in each of its rows, and `right` `k` rows of the panel.
+                unsafe {
+                    match a.column {
+                        1 => products::<S, Q, 1, N, 0>(s, k, (from, 1), right, &mut wide),
+                        column => products::<S, Q, 1, N, 0>(s, k, (from, column), right, &mut wide),
+                    }
+                }
+                acc = wide.map(|[acc]| acc);
+            }
+            for (row, acc) in acc.iter().enumerate().take(bottom - first) {
+                self.finish(s, acc, out(first + row));
             }
         }
-        let mut acc = restore::<S, 1, Q, N>(s, &sums);
-        let from = left[tile * Q * product.k..].as_ptr();
-        // SAFETY: `left` holds `k` columns of the tile, `right` `k` rows of the panel.
-        unsafe { products::<S, 1, Q, N, 1, Q>(s, product.k, [from], right.as_ptr(), &mut acc) };
-        store(s, &acc, &mut sums);
-        for (row, sums) in sums[..rows].iter().enumerate() {
-            finish(s, product.finish, &sums[..real], start, out(row));
-        }
     }
-}
 
-#[inline(always)]
-fn finish<S: Simd>(s: S, finish: Finish, sums: &[f32], start: usize, out: &mut [f32]) {
-    for j in (0..out.len()).step_by(S::LANES) {
-        let sum = s.read(sums, j);
-        let y = match finish {
-            Finish::Scale(scale) => s.mul(sum, s.splat(scale)),
-            Finish::Bias(bias) => s.add(sum, s.read(&bias[start..], j)),
-            Finish::Accumulate => sum,
-        };
-        s.write(out, j, y);
+    #[inline(always)]
+    fn finish<S: Simd, const N: usize>(&self, s: S, sums: &[S::F; N], out: &mut [f32]) {
+        let start = self.panel * 2 * S::LANES;
+        for (j, sum) in sums.iter().enumerate() {
+            let y = match self.product.finish {
+                Finish::Scale(scale) => s.mul(*sum, s.splat(scale)),
+                Finish::Bias(bias) => s.add(*sum, s.read(&bias[start..], j * S::LANES)),
+                Finish::Accumulate => *sum,
+            };
+            s.write(out, j * S::LANES, y);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::math;
 use super::random::Dropout;
-use crate::Simd;
+use crate::{Kernel, Simd};
 
 /// Channels that lie together in a loaded tile.
 pub(super) const BLOCK: usize = 16;
@@ -95,7 +95,7 @@ impl<'a> Load<'a> {
 
     /// Floats of working memory that a row of `w` loaded pixels takes.
     pub(super) fn row_len(&self, w: usize) -> usize {
-        3 * (w * 2 * self.channels()).next_multiple_of(16)
+        (2 * self.source_size(w) + w) * self.channels()
     }
 
     /// Row `y` of a sample of loaded images `h` x `w`, as `[w, c]`; `room` is of [`Load::row_len`].
@@ -107,47 +107,31 @@ impl<'a> Load<'a> {
         [h, w]: [usize; 2],
         room: &'r mut [f32],
     ) -> &'r [f32] {
-        let size = [self.source_size(h), self.source_size(w)];
-        let c = self.channels();
-        if self.resize == Resize::Same {
-            return self.source_row(s, [sample, y], size, room);
+        let (c, size) = (self.channels(), [self.source_size(h), self.source_size(w)]);
+        if self.resize == Resize::Same && self.is_plain() {
+            return &self.sources[0].x[(sample * h + y) * w * c..][..w * c];
         }
-        let (out, rest) = room.split_at_mut(room.len() / 3);
-        let (first, second) = rest.split_at_mut(rest.len() / 2);
-        if self.resize == Resize::Up {
-            let row = self.source_row(s, [sample, y / 2], size, first);
-            for (pair, pixel) in out[..w * c].chunks_exact_mut(2 * c).zip(row.chunks_exact(c)) {
-                pair[..c].copy_from_slice(pixel);
-                pair[c..].copy_from_slice(pixel);
-            }
-        } else {
-            let above = self.source_row(s, [sample, 2 * y], size, first);
-            let below = self.source_row(s, [sample, 2 * y + 1], size, second);
-            let pairs = above.chunks_exact(2 * c).zip(below.chunks_exact(2 * c));
-            for (pixel, (above, below)) in out[..w * c].chunks_exact_mut(c).zip(pairs) {
-                let (a, b) = (above.split_at(c), below.split_at(c));
-                for (i, value) in pixel.iter_mut().enumerate() {
-                    *value = ((a.0[i] + a.1[i]) + (b.0[i] + b.1[i])) * 0.25;
-                }
-            }
+        let (first, count) = match self.resize {
+            Resize::Same => (y, 1),
+            Resize::Up => (y / 2, 1),
+            Resize::Down => (2 * y, 2),
+        };
+        let (rows, out) = room.split_at_mut(2 * size[1] * c);
+        for (i, row) in rows.chunks_exact_mut(size[1] * c).enumerate().take(count) {
+            self.source_row(s, [sample, first + i], size, row);
+        }
+        match self.resize {
+            Resize::Same => return &rows[..w * c],
+            Resize::Up => double(c, &rows[..size[1] * c], out),
+            Resize::Down => halve(c, rows, out),
         }
         &out[..w * c]
     }
 
     /// Row `y` of a sample before resizing.
     #[inline(always)]
-    fn source_row<'r, S: Simd>(
-        &'r self,
-        s: S,
-        [sample, y]: [usize; 2],
-        [h, w]: [usize; 2],
-        room: &'r mut [f32],
-    ) -> &'r [f32] {
-        let (start, c) = ((sample * h + y) * w, self.channels());
-        if self.is_plain() {
-            return &self.sources[0].x[start * c..][..w * c];
-        }
-        let row = &mut room[..w * c];
+    fn source_row<S: Simd>(&self, s: S, [sample, y]: [usize; 2], [h, w]: [usize; 2], row: &mut [f32]) {
+        let start = (sample * h + y) * w;
         let mut offset = 0;
         for source in self.sources {
             let from = &source.x[start * source.channels..][..w * source.channels];
@@ -155,9 +139,8 @@ impl<'a> Load<'a> {
             offset += source.channels;
         }
         if let Some(dropout) = self.dropout {
-            dropout.apply(sample, y * w * c, row);
+            dropout.apply(s, sample, y * row.len(), row);
         }
-        row
     }
 
     /// Writes one source's channels, which start at `offset`, of a row.
@@ -191,6 +174,27 @@ impl<'a> Load<'a> {
     }
 }
 
+/// Every pixel twice.
+fn double(c: usize, row: &[f32], out: &mut [f32]) {
+    for (pair, pixel) in out.chunks_exact_mut(2 * c).zip(row.chunks_exact(c)) {
+        pair[..c].copy_from_slice(pixel);
+        pair[c..].copy_from_slice(pixel);
+    }
+}
+
+/// The mean of 2x2 pixels of two rows, one after the other.
+#[inline(always)]
+fn halve(c: usize, rows: &[f32], out: &mut [f32]) {
+    let (above, below) = rows.split_at(rows.len() / 2);
+    let pairs = above.chunks_exact(2 * c).zip(below.chunks_exact(2 * c));
+    for (pixel, (above, below)) in out.chunks_exact_mut(c).zip(pairs) {
+        let ([a, b], [d, e]) = ([&above[..c], &above[c..]], [&below[..c], &below[c..]]);
+        for (i, value) in pixel.iter_mut().enumerate() {
+            *value = ((a[i] + b[i]) + (d[i] + e[i])) * 0.25;
+        }
+    }
+}
+
 /// Where a sample's pixels lie in a loaded tile: `[block][row][column][BLOCK]`, with a border of zeros.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
@@ -220,37 +224,44 @@ impl Tile {
     pub fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
+}
 
-    /// Loads the rows `first..first + self.rows` of a sample's `h` rows, and their border.
+/// Loads the rows `first..first + tile.rows` of a sample's `h` rows, and their border.
+pub(super) struct LoadTile<'a, 'b> {
+    pub tile: Tile,
+    pub load: &'a Load<'a>,
+    pub sample: usize,
+    pub first: usize,
+    pub h: usize,
+    pub to: &'b mut [f32],
+    /// Of [`Load::row_len`].
+    pub room: &'b mut [f32],
+}
+
+impl Kernel for LoadTile<'_, '_> {
+    type Output = ();
+
     #[inline(always)]
-    pub fn load<S: Simd>(
-        &self,
-        s: S,
-        load: &Load,
-        sample: usize,
-        first: usize,
-        h: usize,
-        to: &mut [f32],
-        room: &mut [f32],
-    ) {
-        let margin = self.border * BLOCK;
-        for line in 0..self.rows + 2 * self.border {
-            let row = match (first + line).checked_sub(self.border) {
-                Some(y) if y < h => Some(load.row(s, [sample, y], [h, self.w], room)),
-                _ => None,
-            };
-            for block in 0..self.blocks() {
-                let to = &mut to[block * self.plane() + line * self.row()..][..self.row()];
-                let Some(row) = row else {
-                    to.fill(0.0);
+    fn run<S: Simd>(self, s: S) {
+        let LoadTile { tile, load, sample, first, h, to, room } = self;
+        let (line, plane, margin) = (tile.row(), tile.plane(), tile.border * BLOCK);
+        for index in 0..tile.rows + 2 * tile.border {
+            let row = match (first + index).checked_sub(tile.border) {
+                Some(y) if y < h => load.row(s, [sample, y], [h, tile.w], room),
+                _ => {
+                    (0..tile.blocks()).for_each(|block| to[block * plane + index * line..][..line].fill(0.0));
                     continue;
-                };
+                }
+            };
+            for block in 0..tile.blocks() {
+                let to = &mut to[block * plane + index * line..][..line];
                 to[..margin].fill(0.0);
-                to[margin + self.w * BLOCK..].fill(0.0);
-                let pixels = to[margin..].chunks_exact_mut(BLOCK).zip(row.chunks_exact(self.channels));
+                to[margin + tile.w * BLOCK..].fill(0.0);
+                let channels = (tile.channels - block * BLOCK).min(BLOCK);
+                let pixels = to[margin..].chunks_exact_mut(BLOCK).zip(row.chunks_exact(tile.channels));
                 for (pixel, from) in pixels {
-                    let from = &from[block * BLOCK..];
-                    for i in (0..from.len().min(BLOCK)).step_by(S::LANES) {
+                    let from = &from[block * BLOCK..][..channels];
+                    for i in (0..channels).step_by(S::LANES) {
                         s.write(pixel, i, s.read(from, i));
                     }
                 }

@@ -5,22 +5,19 @@ use crate::Simd;
 /// e^x: 1 ulp; 0 below -104, infinite above 89.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
+    exp_between(s, x, -104.0, 89.0)
+}
+
+/// e^x of x held in `low..=high`.
+#[inline(always)]
+fn exp_between<S: Simd>(s: S, x: S::F, low: f32, high: f32) -> S::F {
+    let x = s.min(s.splat(high), s.max(s.splat(low), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let p =
         polynomial(s, r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);
-    let p = s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0));
-    // In two factors, so that neither overflows where the result is subnormal or infinite.
-    let half = s.round(s.mul(n, s.splat(0.5)));
-    s.mul(s.mul(p, power_of_two(s, half)), power_of_two(s, s.sub(n, half)))
-}
-
-/// 2^n of a whole number in -126..=127.
-#[inline(always)]
-fn power_of_two<S: Simd>(s: S, n: S::F) -> S::F {
-    s.from_bits(s.shift_left::<23>(s.add_int(s.to_int(n), s.splat_int(127))))
+    s.scale(s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0)), n)
 }
 
 /// Horner's rule, highest coefficient first.
@@ -41,9 +38,9 @@ pub fn ln<S: Simd>(s: S, x: S::F) -> S::F {
     // x = m · 2^e with m in [√½, √2)
     let root = s.splat_int(0x3f35_04f3);
     let shifted = s.add_int(s.bits(scaled), s.splat_int(-0x3f35_04f3));
-    let e = s.from_int(s.shift_right::<23>(shifted));
+    let e = s.to_float(s.shift_right::<23>(shifted));
     let e = s.select(subnormal, s.sub(e, s.splat(25.0)), e);
-    let m = s.from_bits(s.add_int(s.and(shifted, s.splat_int(0x007f_ffff)), root));
+    let m = s.reinterpret(s.add_int(s.and(shifted, s.splat_int(0x007f_ffff)), root));
     let r = s.sub(m, s.splat(1.0));
     let rr = s.mul(r, r);
     let p = polynomial(
@@ -85,52 +82,40 @@ pub fn sin_cos<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let quadrant = s.to_int(n);
     let odd = s.lt_int(s.splat_int(0), s.and(quadrant, s.splat_int(1)));
     let sign = |quadrant| s.shift_left::<30>(s.and(quadrant, s.splat_int(2)));
-    let turned = |y, sign| s.from_bits(s.xor(s.bits(y), sign));
+    let turned = |y, sign| s.reinterpret(s.xor(s.bits(y), sign));
     let next = s.add_int(quadrant, s.splat_int(1));
     (turned(s.select(odd, cos, sin), sign(quadrant)), turned(s.select(odd, sin, cos), sign(next)))
 }
 
 #[inline(always)]
 pub fn neg<S: Simd>(s: S, x: S::F) -> S::F {
-    s.from_bits(s.xor(s.bits(x), s.splat_int(i32::MIN)))
+    s.reinterpret(s.xor(s.bits(x), s.splat_int(i32::MIN)))
 }
 
 #[inline(always)]
 pub fn abs<S: Simd>(s: S, x: S::F) -> S::F {
-    s.from_bits(s.and(s.bits(x), s.splat_int(i32::MAX)))
+    s.reinterpret(s.and(s.bits(x), s.splat_int(i32::MAX)))
 }
 
-/// 1 / (1 + e^-x).
+/// 1 / (1 + e^-x): 3 ulp above -87, where it stays.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    s.div(s.splat(1.0), s.add(s.splat(1.0), exp(s, neg(s, x))))
+    s.recip(s.add(s.splat(1.0), exp_between(s, neg(s, x), -87.0, 87.0)))
 }
 
 /// x · sigmoid(x).
 #[inline(always)]
 pub fn silu<S: Simd>(s: S, x: S::F) -> S::F {
-    s.div(x, s.add(s.splat(1.0), exp(s, neg(s, x))))
+    s.mul(x, sigmoid(s, x))
 }
 
-/// d silu(x) / dx.
+/// d silu(x) / dx: `sigmoid(x) · (1 + x · sigmoid(-x))`.
 #[inline(always)]
 pub fn silu_gradient<S: Simd>(s: S, x: S::F) -> S::F {
-    let sigmoid = sigmoid(s, x);
-    let rest = s.sub(s.splat(1.0), sigmoid);
-    s.mul(sigmoid, s.fma(x, rest, s.splat(1.0)))
-}
-
-/// 2 ulp.
-#[inline(always)]
-pub fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    let xx = s.mul(x, x);
-    let p =
-        polynomial(s, xx, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1]);
-    let small = s.fma(s.mul(p, xx), x, x);
-    let magnitude = exp(s, s.mul(s.splat(2.0), abs(s, x)));
-    let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(magnitude, s.splat(1.0))));
-    let sign = s.and(s.bits(x), s.splat_int(i32::MIN));
-    s.select(s.lt(abs(s, x), s.splat(0.625)), small, s.from_bits(s.xor(s.bits(large), sign)))
+    let e = exp_between(s, neg(s, x), -87.0, 87.0);
+    let sigmoid = s.recip(s.add(s.splat(1.0), e));
+    // e · sigmoid is sigmoid(-x), without the cancellation of 1 - sigmoid
+    s.mul(sigmoid, s.fma(x, s.mul(e, sigmoid), s.splat(1.0)))
 }
 
 /// 1 where a number is neither infinite nor NaN, else 0.

@@ -2,7 +2,7 @@
 
 use super::load::BLOCK;
 use super::pointer::Parts;
-use crate::Workers;
+use crate::{Kernel, Simd, Workers};
 
 /// Weights `[tap][cin][cout]` and how they are read.
 #[derive(Clone, Copy)]
@@ -68,7 +68,7 @@ impl Weights<'_> {
     pub fn pack(&self, workers: &mut Workers, lanes: usize, packed: &mut [f32]) {
         let panels = self.panels(lanes);
         let blocks = self.channels().0.div_ceil(BLOCK);
-        let packed = Parts::new(packed);
+        let (level, packed) = (workers.level, Parts::new(packed));
         workers.run(panels.count() * blocks, |task, _| {
             let (panel, block) = (task / blocks, task % blocks);
             let width = panels.vectors(panel) * lanes;
@@ -77,34 +77,70 @@ impl Weights<'_> {
             // SAFETY: each task writes the part of its own panel and block.
             let part = unsafe { packed.range(start, inner * self.taps * width) };
             for (tap, part) in part.chunks_exact_mut(inner * width).enumerate() {
-                self.pack_part(tap, block * BLOCK, panels.start(panel), panels.real(panel), width, part);
+                let tap = if self.turned { self.taps - 1 - tap } else { tap };
+                let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
+                let first = block * BLOCK * steps[0] + panels.start(panel) * steps[1];
+                let from = &self.values[tap * self.cin * self.cout..][first..];
+                level.run(Pack { from, steps, real: panels.real(panel), width, to: part });
             }
         });
-    }
-
-    fn pack_part(&self, tap: usize, inner: usize, outer: usize, real: usize, width: usize, part: &mut [f32]) {
-        let tap = if self.turned { self.taps - 1 - tap } else { tap };
-        let weights = &self.values[tap * self.cin * self.cout..][..self.cin * self.cout];
-        let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
-        pack_panel(&weights[inner * steps[0] + outer * steps[1]..], steps, real, width, part);
     }
 }
 
 /// Copies the matrix whose element `(k, j)` lies at `k · steps[0] + j · steps[1]` into rows of `width`, of which
 /// `real` numbers are there; zeros follow them.
-#[inline(always)]
-pub fn pack_panel(from: &[f32], steps: [usize; 2], real: usize, width: usize, to: &mut [f32]) {
-    if steps[1] == 1 {
-        for (k, row) in to.chunks_exact_mut(width).enumerate() {
-            row[..real].copy_from_slice(&from[k * steps[0]..][..real]);
-            row[real..].fill(0.0);
+pub struct Pack<'a> {
+    pub from: &'a [f32],
+    pub steps: [usize; 2],
+    pub real: usize,
+    pub width: usize,
+    pub to: &'a mut [f32],
+}
+
+/// Rows that are turned at once: one cache line of each column is read.
+const TURNED: usize = 16;
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Pack { from, steps, real, width, to } = self;
+        if steps[1] == 1 {
+            for (k, row) in to.chunks_exact_mut(width).enumerate() {
+                let from = &from[k * steps[0]..][..real];
+                for j in (0..real).step_by(S::LANES) {
+                    s.write(row, j, s.read(from, j)); // what follows becomes zero
+                }
+                row[real.next_multiple_of(S::LANES).min(width)..].fill(0.0);
+            }
+            return;
         }
-        return;
+        for (group, rows) in to.chunks_mut(TURNED * width).enumerate() {
+            let (from, count) = (&from[group * TURNED * steps[0]..], rows.len() / width);
+            if steps[0] == 1 && count == TURNED {
+                turn(from, steps[1], real, width, rows);
+            } else {
+                for (k, j) in (0..count).flat_map(|k| (0..real).map(move |j| (k, j))) {
+                    rows[k * width + j] = from[k * steps[0] + j * steps[1]];
+                }
+            }
+            for row in rows.chunks_exact_mut(width) {
+                row[real..].fill(0.0);
+            }
+        }
     }
-    for (k, row) in to.chunks_exact_mut(width).enumerate() {
-        for (j, value) in row[..real].iter_mut().enumerate() {
-            *value = from[k * steps[0] + j * steps[1]];
+}
+
+/// [`TURNED`] numbers of each of `real` columns, which lie `step` apart, into rows of `width`.
+#[inline(always)]
+fn turn(from: &[f32], step: usize, real: usize, width: usize, rows: &mut [f32]) {
+    assert!(real <= width && rows.len() == TURNED * width, "{real} columns in rows of {width}");
+    assert!(real == 0 || (real - 1) * step + TURNED <= from.len(), "{real} columns {step} apart");
+    for j in 0..real {
+        for k in 0..TURNED {
+            // SAFETY: asserted above.
+            unsafe { *rows.get_unchecked_mut(k * width + j) = *from.get_unchecked(j * step + k) };
         }
-        row[real..].fill(0.0);
     }
 }

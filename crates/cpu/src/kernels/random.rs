@@ -9,6 +9,10 @@ use crate::{Kernel, Level, Pool, Simd};
 /// Counters that are hashed together, so that the hash becomes SIMD code.
 const TOGETHER: usize = 16;
 
+/// The constants of Philox4x32, which `philox` keeps to itself.
+const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+
 /// Dropout of a sample's elements: element `i` stays where `philox::half(row, i) >= threshold`.
 #[derive(Clone, Copy)]
 pub struct Dropout<'a> {
@@ -25,12 +29,12 @@ pub struct Dropout<'a> {
 impl Dropout<'_> {
     /// Drops the elements `first..` of a sample in place.
     #[inline(always)]
-    pub fn apply(&self, sample: usize, first: usize, values: &mut [f32]) {
+    pub fn apply<S: Simd>(&self, s: S, sample: usize, first: usize, values: &mut [f32]) {
         let mut block = first / 8;
         let mut skip = first % 8;
         let mut values = values;
         while !values.is_empty() {
-            let halves = halves((self.keys[sample], self.lane), block as u32);
+            let halves = halves(s, (self.keys[sample], self.lane), block as u32);
             let (now, later) = values.split_at_mut(values.len().min(8 * TOGETHER - skip));
             for (value, half) in now.iter_mut().zip(&halves[skip..]) {
                 *value = if u32::from(*half) >= self.threshold { *value * self.scale } else { 0.0 };
@@ -40,29 +44,47 @@ impl Dropout<'_> {
     }
 }
 
-/// The half-words of [`TOGETHER`] blocks.
+/// The half-words of [`TOGETHER`] blocks, in their order.
 #[inline(always)]
-fn halves(row: (Row, u32), block: u32) -> [u16; 8 * TOGETHER] {
-    let words = words(row, block);
+fn halves<S: Simd>(s: S, row: (Row, u32), block: u32) -> [u16; 8 * TOGETHER] {
+    let words = words(s, row, block);
+    let mut flat = [0; 4 * TOGETHER];
+    for (i, flat) in flat.chunks_exact_mut(4).enumerate() {
+        flat.copy_from_slice(&[words[0][i], words[1][i], words[2][i], words[3][i]]);
+    }
     let mut halves = [0; 8 * TOGETHER];
-    for i in 0..TOGETHER {
-        for (w, word) in words.iter().enumerate() {
-            halves[8 * i + 2 * w] = word[i] as u16;
-            halves[8 * i + 2 * w + 1] = (word[i] >> 16) as u16;
-        }
+    for (pair, word) in halves.chunks_exact_mut(2).zip(flat) {
+        [pair[0], pair[1]] = [word as u16, (word >> 16) as u16];
     }
     halves
 }
 
-/// The words of [`TOGETHER`] blocks: word, then block.
+/// The words of [`TOGETHER`] blocks, word then block: `philox::lane_words` on vectors.
 #[inline(always)]
-fn words((row, lane): (Row, u32), block: u32) -> [[u32; TOGETHER]; 4] {
-    let mut words = [[0; TOGETHER]; 4];
-    for i in 0..TOGETHER {
-        let [a, b, c, d] = philox::lane_words(row, lane, block.wrapping_add(i as u32));
-        (words[0][i], words[1][i], words[2][i], words[3][i]) = (a, b, c, d);
+fn words<S: Simd>(s: S, (row, lane): (Row, u32), block: u32) -> [[u32; TOGETHER]; 4] {
+    let counters: [f32; TOGETHER] = std::array::from_fn(|i| f32::from_bits(block.wrapping_add(i as u32)));
+    let mut words = [[0.0; TOGETHER]; 4];
+    for i in (0..TOGETHER).step_by(S::LANES) {
+        let mut key = [row[0], row[1]];
+        let mut block = [s.bits(s.read(&counters, i)), splat(s, row[2]), splat(s, row[3]), splat(s, lane)];
+        for _ in 0..10 {
+            let [high0, low0] = s.mul_wide(block[0], FACTORS[0]);
+            let [high1, low1] = s.mul_wide(block[2], FACTORS[1]);
+            let first = s.xor(s.xor(high1, block[1]), splat(s, key[0]));
+            let third = s.xor(s.xor(high0, block[3]), splat(s, key[1]));
+            block = [first, low1, third, low0];
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        for (words, block) in words.iter_mut().zip(block) {
+            s.write(words, i, s.reinterpret(block));
+        }
     }
-    words
+    words.map(|words| words.map(f32::to_bits))
+}
+
+#[inline(always)]
+fn splat<S: Simd>(s: S, word: u32) -> S::I {
+    s.splat_int(word as i32)
 }
 
 /// What [`fill`] draws.
@@ -114,9 +136,9 @@ impl Kernel for FillBits<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         for (i, out) in self.out.chunks_mut(4 * TOGETHER).enumerate() {
-            let words = words(self.row, (self.first / 4 + i * TOGETHER) as u32);
+            let words = words(s, self.row, (self.first / 4 + i * TOGETHER) as u32);
             for (j, out) in out.iter_mut().enumerate() {
                 *out = words[j % 4][j / 4];
             }
@@ -137,7 +159,7 @@ impl Kernel for Fill<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for (i, out) in self.out.chunks_mut(4 * TOGETHER).enumerate() {
-            let words = words(self.row, (self.first / 4 + i * TOGETHER) as u32);
+            let words = words(s, self.row, (self.first / 4 + i * TOGETHER) as u32);
             let mut values = words.map(|words| words.map(philox::unit));
             if self.distribution == Distribution::Normal {
                 normals(s, &mut values);

@@ -29,14 +29,14 @@ pub fn softmax_gradient(pool: &mut Pool, len: usize, dy: &[f32], y: &[f32], dx: 
         // SAFETY: one task per stretch of rows.
         let dx = unsafe { dx.range(start, (ROWS * len).min(y.len() - start)) };
         dx.copy_from_slice(&dy[start..][..dx.len()]);
-        level.run(Gradient { len, y: &y[start..][..dx.len()], rows: dx });
+        level.run(Gradient { len, y: &y[start..][..dx.len()], rows: dx, scale: 1.0 });
     });
 }
 
 /// Softmax in place.
-struct Forward<'a> {
-    len: usize,
-    rows: &'a mut [f32],
+pub(super) struct Forward<'a> {
+    pub len: usize,
+    pub rows: &'a mut [f32],
 }
 
 impl Kernel for Forward<'_> {
@@ -44,15 +44,32 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        forward(s, self.len, self.rows);
+        let len = self.len;
+        for row in self.rows.chunks_exact_mut(len.max(1)) {
+            let largest = s.splat(largest(s, row));
+            let mut sum = s.splat(0.0);
+            for i in (0..len).step_by(S::LANES) {
+                let mut e = math::exp(s, s.sub(s.read(row, i), largest));
+                s.write(row, i, e);
+                if len - i < S::LANES {
+                    e = s.read(row, i); // zeros after the end
+                }
+                sum = s.add(sum, e);
+            }
+            let factor = s.splat(1.0 / math::total(s, sum));
+            for i in (0..len).step_by(S::LANES) {
+                s.write(row, i, s.mul(s.read(row, i), factor));
+            }
+        }
     }
 }
 
-/// From `dy` to `dx` in place.
-struct Gradient<'a> {
-    len: usize,
-    y: &'a [f32],
-    rows: &'a mut [f32],
+/// From `dy` to `dx · scale` in place.
+pub(super) struct Gradient<'a> {
+    pub len: usize,
+    pub y: &'a [f32],
+    pub rows: &'a mut [f32],
+    pub scale: f32,
 }
 
 impl Kernel for Gradient<'_> {
@@ -60,39 +77,17 @@ impl Kernel for Gradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        gradient(s, self.len, self.y, self.rows, 1.0);
-    }
-}
-
-#[inline(always)]
-pub(super) fn forward<S: Simd>(s: S, len: usize, rows: &mut [f32]) {
-    for row in rows.chunks_exact_mut(len.max(1)) {
-        let largest = largest(s, row);
-        let mut sum = s.splat(0.0);
-        for i in (0..len).step_by(S::LANES) {
-            let e = math::exp(s, s.sub(s.read(row, i), s.splat(largest)));
-            s.write(row, i, e);
-            sum = s.add(sum, s.read(row, i)); // read back: zeros after the end
-        }
-        let factor = s.splat(1.0 / math::total(s, sum));
-        for i in (0..len).step_by(S::LANES) {
-            s.write(row, i, s.mul(s.read(row, i), factor));
-        }
-    }
-}
-
-/// Multiplied by a constant as well.
-#[inline(always)]
-pub(super) fn gradient<S: Simd>(s: S, len: usize, y: &[f32], rows: &mut [f32], scale: f32) {
-    for (row, y) in rows.chunks_exact_mut(len.max(1)).zip(y.chunks_exact(len.max(1))) {
-        let mut sum = s.splat(0.0);
-        for i in (0..len).step_by(S::LANES) {
-            sum = s.fma(s.read(row, i), s.read(y, i), sum);
-        }
-        let sum = s.splat(math::total(s, sum));
-        for i in (0..len).step_by(S::LANES) {
-            let weight = s.mul(s.read(y, i), s.splat(scale));
-            s.write(row, i, s.mul(weight, s.sub(s.read(row, i), sum)));
+        let len = self.len;
+        for (row, y) in self.rows.chunks_exact_mut(len.max(1)).zip(self.y.chunks_exact(len.max(1))) {
+            let mut sum = s.splat(0.0);
+            for i in (0..len).step_by(S::LANES) {
+                sum = s.fma(s.read(row, i), s.read(y, i), sum);
+            }
+            let sum = s.splat(math::total(s, sum));
+            for i in (0..len).step_by(S::LANES) {
+                let weight = s.mul(s.read(y, i), s.splat(self.scale));
+                s.write(row, i, s.mul(weight, s.sub(s.read(row, i), sum)));
+            }
         }
     }
 }

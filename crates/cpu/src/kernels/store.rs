@@ -34,10 +34,10 @@ impl Store<'_> {
     /// Writes the sums of one pixel's channels `channel..channel + out.len()`; `at` is where `out` begins in the
     /// whole output.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(
+    pub(super) fn write<S: Simd, const N: usize>(
         &self,
         s: S,
-        sums: &[f32],
+        sums: &[S::F; N],
         [sample, c, channel, at]: [usize; 4],
         out: &mut [f32],
     ) {
@@ -45,8 +45,8 @@ impl Store<'_> {
         let bias = self.bias.map(|bias| &bias[channel..][..len]);
         let shift = self.shift.map(|shift| &shift[sample * c + channel..][..len]);
         let residual = self.residual.map(|residual| &residual[at..][..len]);
-        for i in (0..len).step_by(S::LANES) {
-            let mut y = s.read(sums, i);
+        for (j, sum) in sums.iter().enumerate() {
+            let (i, mut y) = (j * S::LANES, *sum);
             for extra in [bias, shift, residual].into_iter().flatten() {
                 y = s.add(y, s.read(extra, i));
             }

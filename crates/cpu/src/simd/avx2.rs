@@ -51,13 +51,23 @@ impl Simd for Avx2 {
         select(mask: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, mask) }
         splat_int(x: i32) -> __m256i { _mm256_set1_epi32(x) }
         bits(x: __m256) -> __m256i { _mm256_castps_si256(x) }
-        from_bits(x: __m256i) -> __m256 { _mm256_castsi256_ps(x) }
+        reinterpret(x: __m256i) -> __m256 { _mm256_castsi256_ps(x) }
         to_int(x: __m256) -> __m256i { _mm256_cvttps_epi32(x) }
-        from_int(x: __m256i) -> __m256 { _mm256_cvtepi32_ps(x) }
+        to_float(x: __m256i) -> __m256 { _mm256_cvtepi32_ps(x) }
         add_int(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
         and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
         xor(a: __m256i, b: __m256i) -> __m256i { _mm256_xor_si256(a, b) }
         lt_int(a: __m256i, b: __m256i) -> __m256 { _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)) }
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: __m256i, b: u32) -> [__m256i; 2] {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let b = _mm256_set1_epi64x(i64::from(b));
+            let (even, odd) = (_mm256_mul_epu32(a, b), _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), b));
+            let high = _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(even), odd);
+            [high, _mm256_blend_epi32::<0xaa>(even, _mm256_slli_epi64::<32>(odd))]
+        }
     }
     #[inline(always)]
     fn shift_left<const BITS: u32>(self, x: __m256i) -> __m256i {

@@ -50,6 +50,25 @@ impl Simd for Avx512 {
         // SAFETY: the caller promises `len` numbers; the others are masked.
         unsafe { _mm512_mask_storeu_ps(to, first(len), x) }
     }
+    #[inline(always)]
+    fn mul_wide(self, a: __m512i, b: u32) -> [__m512i; 2] {
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let b = _mm512_set1_epi64(i64::from(b));
+            let (even, odd) = (_mm512_mul_epu32(a, b), _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), b));
+            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
+            [high, _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd))]
+        }
+    }
+    /// An estimate of 14 bits, made twice as long by one step of Newton's.
+    #[inline(always)]
+    fn recip(self, x: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        let estimate = unsafe { _mm512_rcp14_ps(x) };
+        // SAFETY: as above.
+        let error = unsafe { _mm512_fnmadd_ps(x, estimate, _mm512_set1_ps(1.0)) };
+        self.fma(estimate, error, estimate)
+    }
     instructions! {
         splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
@@ -59,6 +78,8 @@ impl Simd for Avx512 {
         fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
         min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
         max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+        scale(x: __m512, n: __m512) -> __m512 { _mm512_scalef_ps(x, n) }
+        round(x: __m512) -> __m512 { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
         sqrt(x: __m512) -> __m512 { _mm512_sqrt_ps(x) }
         lt(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) }
         le(a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b) }
@@ -66,9 +87,9 @@ impl Simd for Avx512 {
         select(mask: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(mask, no, yes) }
         splat_int(x: i32) -> __m512i { _mm512_set1_epi32(x) }
         bits(x: __m512) -> __m512i { _mm512_castps_si512(x) }
-        from_bits(x: __m512i) -> __m512 { _mm512_castsi512_ps(x) }
+        reinterpret(x: __m512i) -> __m512 { _mm512_castsi512_ps(x) }
         to_int(x: __m512) -> __m512i { _mm512_cvttps_epi32(x) }
-        from_int(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
+        to_float(x: __m512i) -> __m512 { _mm512_cvtepi32_ps(x) }
         add_int(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
         and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
         xor(a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }

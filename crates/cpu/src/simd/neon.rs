@@ -45,13 +45,23 @@ impl Simd for Neon {
         select(mask: uint32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t { vbslq_f32(mask, yes, no) }
         splat_int(x: i32) -> int32x4_t { vdupq_n_s32(x) }
         bits(x: float32x4_t) -> int32x4_t { vreinterpretq_s32_f32(x) }
-        from_bits(x: int32x4_t) -> float32x4_t { vreinterpretq_f32_s32(x) }
+        reinterpret(x: int32x4_t) -> float32x4_t { vreinterpretq_f32_s32(x) }
         to_int(x: float32x4_t) -> int32x4_t { vcvtq_s32_f32(x) }
-        from_int(x: int32x4_t) -> float32x4_t { vcvtq_f32_s32(x) }
+        to_float(x: int32x4_t) -> float32x4_t { vcvtq_f32_s32(x) }
         add_int(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
         and(a: int32x4_t, b: int32x4_t) -> int32x4_t { vandq_s32(a, b) }
         xor(a: int32x4_t, b: int32x4_t) -> int32x4_t { veorq_s32(a, b) }
         lt_int(a: int32x4_t, b: int32x4_t) -> uint32x4_t { vcltq_s32(a, b) }
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: int32x4_t, b: u32) -> [int32x4_t; 2] {
+        // SAFETY: every 64-bit Arm has NEON.
+        unsafe {
+            let (a, b) = (vreinterpretq_u32_s32(a), vdup_n_u32(b));
+            let first = vreinterpretq_s32_u64(vmull_u32(vget_low_u32(a), b));
+            let second = vreinterpretq_s32_u64(vmull_u32(vget_high_u32(a), b));
+            [vuzp2q_s32(first, second), vuzp1q_s32(first, second)]
+        }
     }
     #[inline(always)]
     fn shift_left<const BITS: u32>(self, x: int32x4_t) -> int32x4_t {

@@ -91,7 +91,7 @@ impl Simd for Scalar {
         x.map(|x| x.to_bits() as i32)
     }
     #[inline(always)]
-    fn from_bits(self, x: I) -> F {
+    fn reinterpret(self, x: I) -> F {
         x.map(|x| f32::from_bits(x as u32))
     }
     #[inline(always)]
@@ -99,7 +99,7 @@ impl Simd for Scalar {
         x.map(|x| x as i32)
     }
     #[inline(always)]
-    fn from_int(self, x: I) -> F {
+    fn to_float(self, x: I) -> F {
         x.map(|x| x as f32)
     }
     #[inline(always)]
@@ -113,6 +113,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn xor(self, a: I, b: I) -> I {
         zip(a, b, |a, b| a ^ b)
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: I, b: u32) -> [I; 2] {
+        let products = a.map(|a| u64::from(a as u32) * u64::from(b));
+        [products.map(|product| (product >> 32) as i32), products.map(|product| product as i32)]
     }
     #[inline(always)]
     fn lt_int(self, a: I, b: I) -> [bool; 4] {

@@ -47,7 +47,7 @@ fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
     let [scale, shift] = [2, 3].map(|seed| numbers(3 * 20, seed));
     let (bias, embedding, residual) = (numbers(37, 4), numbers(3 * 37, 5), numbers(outputs, 6));
     let keys: Vec<philox::Row> = (0..3).map(|i| [i, 7, 8, 9]).collect();
-    let dropout = Dropout { keys: &keys, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 };
+    let dropout = Dropout { keys: &keys, lane: 3, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 };
     for mut pool in pools() {
         for (resize, from) in [(Resize::Same, pixels), (Resize::Up, pixels / 4), (Resize::Down, pixels * 4)] {
             let [first, second] = [(13, 10), (7, 11)].map(|(channels, seed)| numbers(from * channels, seed));

@@ -16,6 +16,12 @@ pub fn silu_gradient(x: f64) -> f64 {
     sigmoid * (1.0 + x * (1.0 - sigmoid))
 }
 
+/// Whether dropout leaves an element.
+pub fn keeps(key: philox::Row, lane: u32, element: usize, threshold: u32) -> bool {
+    let word = philox::lane_words(key, lane, (element / 8) as u32)[element % 8 / 2];
+    word >> (element % 2 * 16) & 0xffff >= threshold
+}
+
 /// Loaded images `[n, h, w, c]`.
 pub fn load([n, h, w]: [usize; 3], load: &Load) -> Vec<f64> {
     let c = load.channels();
@@ -40,8 +46,9 @@ pub fn load([n, h, w]: [usize; 3], load: &Load) -> Vec<f64> {
         }
         x = if load.silu { silu(x) } else { x };
         if let Some(dropout) = load.dropout {
-            let half = philox::half(dropout.keys[sample], i % (height * width * c));
-            x *= if u32::from(half) >= dropout.threshold { f64::from(dropout.scale) } else { 0.0 };
+            let stays =
+                keeps(dropout.keys[sample], dropout.lane, i % (height * width * c), dropout.threshold);
+            x *= if stays { f64::from(dropout.scale) } else { 0.0 };
         }
         *image = x * f64::from(load.scale);
     }

@@ -1,8 +1,8 @@
 use mollify_cpu::Pool;
 use mollify_cpu::kernels::load::{Affine, Load, Source};
 use mollify_cpu::kernels::norm::{
-    Backward, Norm, PerChannel, SourceGradient, group_stats, load_images, norm_affine, norm_gradient,
-    norm_sums,
+    Backward, Norm, PerChannel, SourceGradient, group_stats, load_images, norm_affine, norm_backward,
+    norm_gradient, norm_sums,
 };
 use mollify_cpu::kernels::random::Dropout;
 
@@ -52,7 +52,7 @@ fn run(pool: &mut Pool, case: &Case, first: usize, n: usize) -> Results {
     let gain = part(&case.gain, C);
     norm_affine(norm, &stats, PerChannel::Own(&gain), PerChannel::Shared(&case.bias), &mut scale, &mut shift);
     let keys = &case.keys[first..][..n];
-    let dropout = Some(Dropout { keys, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 });
+    let dropout = Some(Dropout { keys, lane: 2, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 });
     let affine = Some(Affine { scale: &scale, shift: &shift });
     let load = Load { affine, silu: true, dropout, ..Load::plain(&sources) };
     let mut out = vec![0.0; n * 30 * C];
@@ -61,10 +61,20 @@ fn run(pool: &mut Pool, case: &Case, first: usize, n: usize) -> Results {
     let backward = Backward { norm, load, stats: &stats, dy: &dy };
     let mut sums = vec![0.0; n * 2 * C];
     norm_sums(pool, backward, &mut sums);
-    let mut dx = [vec![0.0; x[0].len()], vec![1.0; x[1].len()]];
+    let mut dx = [vec![0.0; x[0].len()], vec![0.0; x[1].len()]];
+    let residual = vec![2.0; x[1].len()];
     let [a, b] = &mut dx;
-    let to = |dx, accumulate| SourceGradient { dx, accumulate };
-    norm_gradient(pool, backward, &sums, &mut [to(a, false), to(b, true)]);
+    let first = SourceGradient { dx: a, residual: None, scale: 1.0 };
+    let second = SourceGradient { dx: b, residual: Some(&residual), scale: 0.5 };
+    norm_gradient(pool, backward, &sums, &mut [first, second]);
+    let mut together = (vec![0.0; sums.len()], [vec![0.0; x[0].len()], vec![0.0; x[1].len()]]);
+    let [a, b] = &mut together.1;
+    let first = SourceGradient { dx: a, residual: None, scale: 1.0 };
+    let second = SourceGradient { dx: b, residual: Some(&residual), scale: 0.5 };
+    norm_backward(pool, backward, &mut together.0, &mut [first, second]);
+    assert_same_bits(&together.0, &sums, "the sums of both in one");
+    assert_same_bits(&together.1[0], &dx[0], "the first gradient of both in one");
+    assert_same_bits(&together.1[1], &dx[1], "the second gradient of both in one");
     Results { stats, y: out, sums, dx }
 }
 
@@ -90,8 +100,8 @@ fn expected(case: &Case) -> [Vec<f64>; 5] {
     let gain = |i: usize| f64::from(case.gain[i / (30 * C) * C + i % C]);
     let z = |i: usize| hat(i) * gain(i) + f64::from(case.bias[i % C]);
     let kept = |i: usize| {
-        let half = u32::from(philox::half(case.keys[i / (30 * C)], i % (30 * C)));
-        if half >= philox::threshold(0.25) { 1.0 / 0.75 } else { 0.0 }
+        let stays = naive::keeps(case.keys[i / (30 * C)], 2, i % (30 * C), philox::threshold(0.25));
+        if stays { 1.0 / 0.75 } else { 0.0 }
     };
     let dz = |i: usize| f64::from(case.dy[i]) * kept(i) * naive::silu_gradient(z(i));
     let (first, second) = (fold(&|i| gain(i) * dz(i)), fold(&|i| gain(i) * dz(i) * hat(i)));
@@ -107,7 +117,7 @@ fn expected(case: &Case) -> [Vec<f64>; 5] {
     let [a, b] = [0..9, 9..24].map(|channels| {
         (0..joined.len()).filter(|i| channels.contains(&(i % C))).map(dx).collect::<Vec<_>>()
     });
-    [stats, y, sums, a, b.iter().map(|dx| dx + 1.0).collect()]
+    [stats, y, sums, a, b.iter().map(|dx| (dx + 2.0) * 0.5).collect()]
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use bevy_ecs::world::World;
 use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Images, Seeds};
+use ports::{Compute, Images, RunFolder, Seeds};
 use serde::Deserialize;
 
 use super::picture::{arrived, check_channels, download, try_folder, write};
@@ -38,7 +38,7 @@ impl Node for Grid {
         ("seeds", "the seeds of the images, which come row by row in their order"),
         ("columns", "how many images a row has"),
         ("scale", "how many pixels wide and high a pixel is drawn, 1 unless given"),
-        ("to", "where to: `\"out/grid.png\"`; folders are made"),
+        ("to", "where to: `\"out/grid.png\"`, or in `{run}`, the folder of the run; folders are made"),
     ];
 
     fn check(&self) -> Result<(), Mistake> {
@@ -47,7 +47,7 @@ impl Node for Grid {
                 return Err(Mistake::new(field, format!("`{field}` must be at least 1, not 0")));
             }
         }
-        let to = Template::parse(&self.to)?;
+        let to = Template::check(&self.to)?;
         if to.has_seed() || to.has_class() {
             let what = format!("`{}` names one image, but all go into one file", self.to);
             return Err(Mistake::new("to", what).help("write a plain name, or use `Png` for a file each"));
@@ -88,10 +88,12 @@ pub fn grid(
     seeds: Read<Seeds>,
     tiles: Query<&Tiles>,
     compute: Compute,
+    folder: RunFolder,
     mut tried: Local<bool>,
 ) -> Result<Tiles> {
+    let to = folder.fill(&this.to)?;
     if !std::mem::replace(&mut *tried, true) {
-        try_folder(this.to.as_ref())?;
+        try_folder(to.as_ref())?;
     }
     let mut tiles = tiles.get(this.node()).cloned().unwrap_or_default();
     let (images, seeds) = (images.get(this.x)?, seeds.get(this.seeds)?);
@@ -104,7 +106,7 @@ pub fn grid(
     if seeds.last {
         let shape = images.pixels.shape();
         let (pixels, size) = this.picture(&tiles.pixels, [shape[1], shape[2], shape[3]]);
-        write(this.to.as_ref(), &pixels, size)?;
+        write(to.as_ref(), &pixels, size)?;
     }
     Ok(tiles)
 }

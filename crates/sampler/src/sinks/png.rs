@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Images, Labels, Seeds};
+use ports::{Compute, Images, Labels, RunFolder, Seeds};
 use serde::Deserialize;
 
 use super::picture::{arrived, check_channels, download, try_folder, write};
@@ -29,11 +29,11 @@ impl Node for Png {
         ("x", "the images at the end of a step"),
         ("seeds", "the seeds of the images"),
         ("labels", "the classes of the images, for `{class}`"),
-        ("to", "where to, with `{seed}` or `{seed:06}`, and `{class}`; folders are made"),
+        ("to", "where to, with `{seed}` or `{seed:06}`, `{class}` and `{run}`, the folder of the run; folders are made"),
     ];
 
     fn check(&self) -> Result<(), Mistake> {
-        let to = Template::parse(&self.to)?;
+        let to = Template::check(&self.to)?;
         if !to.has_seed() {
             let what = format!("every image would be written to the same file `{}`", self.to);
             return Err(Mistake::new("to", what).help("put `{seed:06}` into its name"));
@@ -58,9 +58,10 @@ pub fn png(
     seeds: Read<Seeds>,
     labels: Read<Labels>,
     compute: Compute,
+    folder: RunFolder,
     mut tried: Local<bool>,
 ) -> Result<()> {
-    let to = Template::parse(&this.to).map_err(|mistake| mistake.what)?;
+    let to = Template::parse(&folder.fill(&this.to)?).map_err(|mistake| mistake.what)?;
     let ids = &seeds.get(this.seeds)?.ids;
     let classes = match labels.maybe(this.labels)?.map(|labels| labels.classes.as_deref()) {
         Some(None) if to.has_class() => {

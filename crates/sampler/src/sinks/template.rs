@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pipeline::{Error, Mistake};
+use ports::RunFolder;
 
 /// A path with places for the seed and the class of an image.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,11 @@ enum Number {
 const NUMBERS: [(&str, Number); 2] = [("seed", Number::Seed), ("class", Number::Class)];
 
 impl Template {
+    /// Reads a path whose folder of the run is not known yet.
+    pub fn check(text: &str) -> Result<Self, Mistake> {
+        Self::parse(&text.replace(RunFolder::PLACE, "runs"))
+    }
+
     /// Reads a path; a mistake in it is one of the field `to`.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
         let mut parts = Vec::new();
