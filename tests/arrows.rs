@@ -8,8 +8,20 @@ use serde_json::Value;
 
 /// Every crate, each below those that may use it.
 const ORDER: [&str; 14] = [
-    "mollify", "train", "sampler", "denoise", "data", "ports", "checkpoint", "unet", "cpu", "tensor", "diffusion",
-    "philox", "pipeline", "ron-tree",
+    "mollify",
+    "train",
+    "sampler",
+    "denoise",
+    "data",
+    "ports",
+    "checkpoint",
+    "unet",
+    "cpu",
+    "tensor",
+    "diffusion",
+    "philox",
+    "pipeline",
+    "ron-tree",
 ];
 /// Crates of nodes, which meet in `ports` and nowhere else.
 const NODES: [&str; 4] = ["data", "denoise", "sampler", "train"];
@@ -26,7 +38,8 @@ fn uses() -> BTreeMap<String, Vec<String>> {
     let packages = metadata["packages"].as_array().expect("a list of packages");
     let in_crates = |package: &&Value| {
         let manifest = package["manifest_path"].as_str().expect("a path").replace('\\', "/");
-        manifest.contains("/crates/") && manifest.starts_with(&root().display().to_string().replace('\\', "/"))
+        manifest.contains("/crates/")
+            && manifest.starts_with(&root().display().to_string().replace('\\', "/"))
     };
     packages.iter().filter(in_crates).map(|package| (short(&package["name"]), used_by(package))).collect()
 }
@@ -78,7 +91,10 @@ fn plain_libraries_know_nothing_of_pipelines() {
     let uses = uses();
     for name in PLAIN {
         for used in ["bevy_ecs", "pipeline", "ports"] {
-            assert!(!uses[name].iter().any(|other| other == used), "`{name}` is a plain library and uses `{used}`");
+            assert!(
+                !uses[name].iter().any(|other| other == used),
+                "`{name}` is a plain library and uses `{used}`"
+            );
         }
     }
 }

@@ -6,7 +6,17 @@ use mollify_tests::{Mollify, mollify};
 fn pictures(size: &str, threads: &str) -> Vec<(String, Vec<u8>)> {
     let mollify: Mollify = mollify!().with_tiny();
     let size = format!("size={size}");
-    mollify.succeed(&["run", "tiny.ron", "--set", "seeds=0-63", "--set", &size, "--threads", threads, "--quiet"]);
+    mollify.succeed(&[
+        "run",
+        "tiny.ron",
+        "--set",
+        "seeds=0-63",
+        "--set",
+        &size,
+        "--threads",
+        threads,
+        "--quiet",
+    ]);
     let pictures = mollify.files("out");
     assert_eq!(pictures.len(), 64);
     let first = &pictures[0].1;
@@ -32,7 +42,10 @@ fn one_two_and_three_threads_give_the_same_bytes() {
         files
     };
     let one = states("1");
-    assert!(one.iter().any(|(path, _)| path.contains("state-")) && one.iter().any(|(path, _)| path.ends_with("png")));
+    assert!(
+        one.iter().any(|(path, _)| path.contains("state-"))
+            && one.iter().any(|(path, _)| path.ends_with("png"))
+    );
     for threads in ["2", "3"] {
         for (ours, theirs) in states(threads).iter().zip(&one) {
             assert_eq!(ours.0, theirs.0);

@@ -16,7 +16,9 @@ fn folder() -> Mollify {
 macro_rules! assert_ran {
     ($name:expr, $ran:expr) => {
         let mut settings = Settings::clone_current();
+        settings.add_filter("mollify-under-test", "mollify");
         settings.add_filter(r"computing on .*", "computing on [device]");
+        settings.add_filter(r"loss [0-9.]+", "loss [loss]");
         settings.add_filter(r"[0-9.]+ images/s", "[rate] images/s");
         settings.add_filter(r"(in |, )\d+:\d\d", "$1[time]");
         settings.add_filter(r"\d+ arrays, \d+ numbers", "[sizes]");
@@ -109,11 +111,24 @@ fn info_says_what_is_in_a_file() {
     mollify.succeed(&["run", "tiny.ron", "--quiet"]);
     let lines = |ran: mollify_tests::Ran| ran.stdout.lines().take(4).collect::<Vec<_>>().join("\n");
     assert_snapshot!("info_state", lines(mollify.succeed(&["info", "runs/tiny"])));
-    let weights = "runs/tiny/weights-000000.032-ema.safetensors";
+    let weights = "runs/tiny/weights-0000000.032-ema.safetensors";
     assert_snapshot!("info_weights", lines(mollify.succeed(&["info", weights])));
     assert_ran!("info_pipeline", mollify.fail(&["info", "toy.ron"]));
     assert_ran!("info_missing", mollify.fail(&["info", "missing.safetensors"]));
     assert_ran!("info_folder", mollify.fail(&["info", "out"]));
+}
+
+#[test]
+fn insta_itself_accepts_what_snapshot_writes() {
+    let mollify = folder();
+    mollify.succeed(&["snapshot", "toy.ron"]);
+    let written = String::from_utf8(mollify.read("snapshots/toy.snap")).expect("text");
+    let (_, content) = written[4..].split_once("\n---\n").expect("a header");
+    let mut settings = Settings::new();
+    settings.set_snapshot_path(mollify.path("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| assert_snapshot!("toy", content));
+    assert!(!mollify.path("snapshots/toy.snap.new").exists(), "insta sees a difference");
 }
 
 #[test]
@@ -123,7 +138,10 @@ fn snapshot_writes_what_nodes_end_with_and_checks_it() {
     assert_ran!("snapshot_written", mollify.succeed(&["snapshot", "toy.ron"]));
     let written = String::from_utf8(mollify.read("snapshots/toy.snap")).expect("text");
     assert_snapshot!("snapshot_toy", written);
-    assert!(!mollify.path("snapshots/toy.snap.new").exists(), "a snapshot that was accepted waits for no review");
+    assert!(
+        !mollify.path("snapshots/toy.snap.new").exists(),
+        "a snapshot that was accepted waits for no review"
+    );
     assert_ran!("snapshot_same", mollify.succeed(&["snapshot", "toy.ron", "--check"]));
     assert_ran!("snapshot_differs", mollify.fail(&["snapshot", "toy.ron", "--check", "--set", "steps=17"]));
     assert!(mollify.path("snapshots/toy.snap.new").exists(), "a snapshot that differs waits for review");

@@ -85,7 +85,11 @@ impl Mollify {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(self.path(&folder)).into_iter().flatten().flatten() {
                 let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-                if entry.path().is_dir() { folders.push(path) } else { files.push((path.clone(), self.read(&path))) }
+                if entry.path().is_dir() {
+                    folders.push(path)
+                } else {
+                    files.push((path.clone(), self.read(&path)))
+                }
             }
         }
         files.sort();

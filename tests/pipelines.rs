@@ -38,6 +38,10 @@ fn every_pipeline_opens_with_its_command() {
         let text = std::fs::read_to_string(root().join(path)).expect("a pipeline");
         let opening = text.lines().take_while(|line| line.starts_with("//")).collect::<Vec<_>>().join("\n");
         let command = format!("run {}", path.display());
-        assert!(opening.contains(&command), "`{}` does not open with a command that has `{command}`", path.display());
+        assert!(
+            opening.contains(&command),
+            "`{}` does not open with a command that has `{command}`",
+            path.display()
+        );
     });
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PICTURE: &str = "out/quickstart.png";
+const PICTURE: &str = "runs/quickstart/grid.png";
 
 /// Trains on digits and draws new ones.
 pub(crate) fn demo() -> Result<(), String> {

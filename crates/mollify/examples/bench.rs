@@ -161,7 +161,9 @@ fn measure(args: &Args) -> Result<String, String> {
     times.sort_by(f64::total_cmp);
     let median = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
     let own = used.own - before.own;
-    let parameters = engine.value::<Parameters>("unet").map(|parameters| parameters.network.layout().len);
+    let network = engine.value::<Parameters>("unet").map(|parameters| parameters.network.clone());
+    let count =
+        |network: Arc<dyn unet::Network>| network.layout().parameters.iter().map(|p| p.len()).sum::<usize>();
     Ok(json!({
         "config": args.config,
         "mode": args.mode,
@@ -172,7 +174,7 @@ fn measure(args: &Args) -> Result<String, String> {
         "reps": times.len(),
         "images_per_s": args.batch as f64 / median,
         "peak_mib": used.peak_mib,
-        "params": parameters,
+        "params": network.map(count),
         "own_cores": own / wall,
         "other_cores": ((used.all - before.all - own) / wall).max(0.0),
     })

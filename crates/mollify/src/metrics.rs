@@ -7,17 +7,21 @@ use std::path::{Path, PathBuf};
 
 use bevy_ecs::prelude::*;
 use pipeline::{After, Engine, Metric, Tick};
+use ports::{Gauges, Images};
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
 use crate::progress::images_seen;
 
 const FILE: &str = "metrics.jsonl";
+const IMAGES: &str = "images";
 
 #[derive(Resource)]
 struct Log {
     path: PathBuf,
     file: File,
+    /// The lines that are not written yet, by tick: name and JSON of each number.
+    lines: BTreeMap<u64, BTreeMap<&'static str, Value>>,
 }
 
 /// Writes every metric of this engine's run into its folder, behind those of its first `ticks` ticks.
@@ -28,8 +32,9 @@ pub(crate) fn log(engine: &mut Engine, folder: &Path, ticks: u64) -> Result<(), 
     let kept = keep_until(&path, ticks).map_err(|error| cannot_write(&path, &error))?;
     checkpoint::write_whole(&path, |file| file.write_all(kept.as_bytes()))?;
     let file = OpenOptions::new().append(true).open(&path).map_err(|error| cannot_write(&path, &error))?;
-    engine.world.insert_resource(Log { path, file });
-    engine.add_systems(After, write_metrics.after(ports::read_gauges));
+    engine.world.insert_resource(Log { path, file, lines: BTreeMap::new() });
+    // A state that is saved must not know more than the metrics say: resuming from it would leave a gap.
+    engine.add_systems(After, write_metrics.after(ports::read_gauges).before(train::write_checkpoints));
     Ok(())
 }
 
@@ -46,30 +51,32 @@ fn keep_until(path: &Path, ticks: u64) -> io::Result<String> {
     Ok(kept.collect())
 }
 
-/// One line for each tick that told anything.
+/// A line for each tick that told anything, as soon as nothing of that tick is missing.
 fn write_metrics(
     mut metrics: MessageReader<Metric>,
     mut log: ResMut<Log>,
+    gauges: Res<Gauges>,
     tick: Res<Tick>,
-    images: Query<&ports::Images>,
+    images: Query<Ref<Images>>,
 ) -> Result {
-    let told: BTreeMap<&str, f64> = metrics.read().map(|metric| (metric.name, metric.value)).collect();
-    if told.is_empty() {
-        return Ok(());
+    for Metric { name, tick, value } in metrics.read() {
+        log.lines.entry(*tick).or_default().insert(name, json!(value));
     }
-    let mut line = format!("{{\"tick\": {}", tick.0 + 1);
-    if let Some(images) = images_seen(images.iter()) {
-        line += &format!(", \"images\": {images}");
+    if let Some(seen) = images_seen(images.iter()) {
+        log.lines.entry(tick.0).or_default().insert(IMAGES, json!(seen));
     }
-    for (name, value) in told {
-        line += &format!(", {}: {}", json!(name), json!(value));
-    }
-    line += "}\n";
-    let path = log.path.clone();
-    log.file
-        .write_all(line.as_bytes())
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
-    Ok(())
+    let missing = log.lines.split_off(&gauges.oldest().unwrap_or(u64::MAX));
+    let lines = std::mem::replace(&mut log.lines, missing);
+    let told = lines.iter().filter(|(_, numbers)| numbers.keys().any(|name| *name != IMAGES));
+    let text: String = told.map(|(tick, numbers)| line(tick + 1, numbers)).collect();
+    let written = log.file.write_all(text.as_bytes());
+    Ok(written.map_err(|error| format!("cannot write `{}`: {error}", log.path.display()))?)
+}
+
+/// JSON that begins with the tick, counted as ticks that are done.
+fn line(ticks: u64, numbers: &BTreeMap<&str, Value>) -> String {
+    let numbers: String = numbers.iter().map(|(name, value)| format!(", {}: {value}", json!(name))).collect();
+    format!("{{\"tick\": {ticks}{numbers}}}\n")
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Problem {

@@ -15,9 +15,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How many of the last losses the one shown is the mean of, roughly.
 const WINDOW: f64 = 50.0;
 
-/// How many images the run has seen: clean ones, as data sets deliver them.
-pub(crate) fn images_seen<'a>(images: impl Iterator<Item = &'a Images>) -> Option<u64> {
-    let data = images.filter(|images| images.is_clean() && images.step.is_none());
+/// How many images the run has seen if this tick brought any: clean ones, as data sets deliver them.
+pub(crate) fn images_seen<'a>(images: impl Iterator<Item = Ref<'a, Images>>) -> Option<u64> {
+    let data = images.filter(|images| images.is_changed() && images.is_clean() && images.step.is_none());
     data.map(|images| images.before + images.batch() as u64).max()
 }
 
@@ -61,6 +61,8 @@ impl Progress {
             let rate = done.saturating_sub(from) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
             if rate > 0.0 {
                 parts.push(format!("{} images/s", three_digits(rate)));
+            }
+            if rate > 0.0 && done < of {
                 parts.push(format!("{} left", clock(of.saturating_sub(done) as f64 / rate)));
             }
         }
@@ -69,8 +71,8 @@ impl Progress {
 }
 
 fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:30} {msg}").expect("the template is well-formed");
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    let style = ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is well-formed");
     bar.set_style(style.progress_chars("━╸ "));
     bar
 }

@@ -30,10 +30,10 @@ impl Statistics {
 impl Display for Statistics {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { min, mean, max, std } = *self;
-        // A mean is a sum in which large numbers cancel: its digits below theirs are noise.
-        let scale = min.abs().max(max.abs());
+        // A mean is a sum in which large numbers cancel: its digits far below theirs are noise.
+        let scale = min.abs().max(max.abs()) / 100.0;
         let [min, max] = [min, max].map(|value| digits(value, value.abs()));
-        let [mean, std] = [mean, std].map(|value| digits(value, scale));
+        let [mean, std] = [mean, std].map(|value| digits(value, value.abs().max(scale)));
         write!(f, "min {min}, mean {mean}, max {max}, std {std}")
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn statistics_are_shown_to_four_digits() {
         let shown = Statistics::of(&[-1.0, 0.123_456, 3.0]).to_string();
-        assert_eq!(shown, "min -1.000, mean 0.708, max 3.000, std 1.685");
+        assert_eq!(shown, "min -1.000, mean 0.7078, max 3.000, std 1.684");
     }
 
     #[test]
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn small_and_large_numbers_keep_their_digits() {
         assert_eq!(digits(0.000_012_345, 0.000_012_345), "0.00001235");
-        assert_eq!(digits(1.2345e-12, 1.2345e-12), "1.234e-12");
+        assert_eq!(digits(1.2346e-12, 1.2346e-12), "1.235e-12");
         assert_eq!(digits(123_456.0, 123_456.0), "123500");
     }
 

@@ -24,7 +24,8 @@ pub struct Winding {
 impl Node for Winding {
     type Value = Turns;
     const DOC: &'static str = "How often spirals go round.";
-    const FIELDS: &'static [(&'static str, &'static str)] = &[("turns", "whole rounds from the centre to the end")];
+    const FIELDS: &'static [(&'static str, &'static str)] =
+        &[("turns", "whole rounds from the centre to the end")];
 }
 
 fn winding(this: This<Winding>) -> Result<Turns> {

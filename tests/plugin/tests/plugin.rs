@@ -7,7 +7,11 @@ use tempfile::TempDir;
 /// Runs this crate's binary, in a folder that holds its pipeline.
 fn spiral(folder: &TempDir, args: &[&str]) -> Output {
     std::fs::write(folder.path().join("spiral.ron"), include_str!("../spiral.ron")).expect("a file");
-    Command::new(env!("CARGO_BIN_EXE_spiral")).current_dir(folder.path()).args(args).output().expect("it starts")
+    Command::new(env!("CARGO_BIN_EXE_spiral"))
+        .current_dir(folder.path())
+        .args(args)
+        .output()
+        .expect("it starts")
 }
 
 fn text(bytes: &[u8]) -> String {
