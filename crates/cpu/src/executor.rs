@@ -107,9 +107,7 @@ impl<'a> Run<'a> {
                 }
                 Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
                 Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
-                Kernel::NormalizeGradient { op, inputs, store } => {
-                    self.normalize_gradient(pool, op, inputs, store, &step.outputs[0])
-                }
+                Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
                 Kernel::Plain { op, inputs } => self.plain(pool, op, inputs, step),
             }
         }
@@ -125,6 +123,7 @@ impl<'a> Run<'a> {
             Op::GroupStats { groups, eps } => self.group_stats(pool, inputs[0], *groups, *eps, out),
             Op::Normalize(normalize) => self.normalize(pool, normalize, inputs, out),
             Op::NormalizeSums(normalize) => self.normalize_sums(pool, normalize, inputs, out),
+            Op::NormalizeGradient(normalize) => self.normalize_gradient(pool, normalize, inputs, out),
             Op::Softmax => self.softmax(pool, inputs[0], out),
             Op::SoftmaxGradient => self.softmax_gradient(pool, inputs, out),
             Op::Attention { heads } => self.attention(pool, inputs[0], *heads, out),

@@ -8,6 +8,9 @@ use map::mapped;
 
 use crate::{Binary, Dtype, Expr, Fold, Graph, Op, Resample, Shape, Value};
 
+/// Gradients of one value that are added at once.
+const MOST_PARTS: usize = 8;
+
 /// The gradient of `loss`, which has one element, with respect to each of `of`, in order; `None` where the loss does
 /// not depend on it.
 ///
@@ -73,11 +76,16 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// The sum of what a value was given.
+    /// The sum of what a value was given, a few parts at a time: devices bind no more than that at once.
     fn total(&mut self, value: Value) -> Option<Value> {
-        let parts = std::mem::take(&mut self.contributions[value.index()]);
-        let sum = (0..parts.len()).map(Expr::Input).reduce(|sum, part| sum + part)?;
-        self.totals[value.index()] = mapped(self.graph, &sum, &parts);
+        let mut parts = std::mem::take(&mut self.contributions[value.index()]);
+        while parts.len() > 1 {
+            let together = parts.len().min(MOST_PARTS);
+            let sum = (0..together).map(Expr::Input).reduce(|sum, part| sum + part)?;
+            let some: Vec<Value> = parts.drain(..together).collect();
+            parts.insert(0, mapped(self.graph, &sum, &some)?);
+        }
+        self.totals[value.index()] = parts.pop();
         self.totals[value.index()]
     }
 

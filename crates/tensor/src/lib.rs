@@ -19,7 +19,8 @@ pub use gradient::gradients;
 pub use graph::{Destination, Graph, GroupNorm, Operation, Output, Value};
 pub use op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample};
 pub use program::{
-    Conv, Kernel, Load, Made, Map, Norm, Place, Program, Step, Store, WeightGradient, compile,
+    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Place, Program, Step, Store, WeightGradient,
+    compile,
 };
 pub use reference::Reference;
 pub use shape::Shape;

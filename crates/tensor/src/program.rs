@@ -7,7 +7,7 @@ mod plan;
 use std::collections::HashMap;
 use std::fmt;
 
-pub use kernel::{Conv, Kernel, Load, Made, Map, Norm, Step, Store, WeightGradient};
+pub use kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
 pub use plan::Place;
 
 use crate::{Destination, Graph, Op, Value};

@@ -1,6 +1,6 @@
 //! Group norm, its gradients, and softmax.
 
-use tensor::{Made, Normalize, Op, Shape, Store, Value};
+use tensor::{Made, Normalize, NormalizeGradient, Shape, Step, Value};
 
 use super::Run;
 use crate::Pool;
@@ -37,19 +37,26 @@ impl Run<'_> {
     pub(super) fn normalize_gradient(
         &self,
         pool: &mut Pool,
-        op: &Op,
+        normalize: &Normalize,
         inputs: &[Value],
-        store: &Store,
         out: &Made,
     ) {
-        let Op::NormalizeGradient(normalize) = op else { unreachable!("only norms have this kernel") };
         let (dy, sums, forward) = (inputs[0], inputs[1], &inputs[2..]);
         let (sources, affine) = self.norm_operands(normalize, forward);
         let load = self.normalizing(normalize, forward, &sources, &affine);
-        let backward = self.backward(normalize, forward, dy, load);
+        let mut dx = [SourceGradient { dx: self.result(out), residual: None, scale: 1.0 }];
+        norm::norm_gradient(pool, self.backward(normalize, forward, dy, load), self.numbers(sums), &mut dx);
+    }
+
+    /// The gradient and its sums in one.
+    pub(super) fn normalize_backward(&self, pool: &mut Pool, gradient: &NormalizeGradient, step: &Step) {
+        let NormalizeGradient { normalize, dy, forward, store } = gradient;
+        let [dx, sums] = [0, 1].map(|at| self.result(&step.outputs[at]));
+        let (sources, affine) = self.norm_operands(normalize, forward);
+        let load = self.normalizing(normalize, forward, &sources, &affine);
         let residual = store.residual.map(|residual| self.numbers(residual));
-        let mut dx = [SourceGradient { dx: self.result(out), residual, scale: store.scale as f32 }];
-        norm::norm_gradient(pool, backward, self.numbers(sums), &mut dx);
+        let mut dx = [SourceGradient { dx, residual, scale: store.scale as f32 }];
+        norm::norm_backward(pool, self.backward(normalize, forward, *dy, load), sums, &mut dx);
     }
 
     pub(super) fn softmax(&self, pool: &mut Pool, x: Value, out: &Made) {

@@ -29,7 +29,10 @@ impl Node for Png {
         ("x", "the images at the end of a step"),
         ("seeds", "the seeds of the images"),
         ("labels", "the classes of the images, for `{class}`"),
-        ("to", "where to, with `{seed}` or `{seed:06}`, `{class}` and `{run}`, the folder of the run; folders are made"),
+        (
+            "to",
+            "where to, with `{seed}` or `{seed:06}`, `{class}` and `{run}`, the folder of the run; folders are made",
+        ),
     ];
 
     fn check(&self) -> Result<(), Mistake> {

@@ -5,11 +5,12 @@
 //! - Plain resampling and normalisation in front of a convolution become its [`Load`], also in its weight gradient:
 //!   they are worked out again rather than kept.
 //! - Elementwise formulas melt into the only formula or fold that reads them.
+//! - The two passes of a norm's gradient become one step.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, Step, Store, WeightGradient};
+use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
 use super::root;
 use crate::op::{Fold, Op, Resample};
 use crate::{Destination, Expr, Graph, Value};
@@ -35,6 +36,8 @@ struct Fuser<'a> {
     stores: HashMap<Value, (Value, Store)>,
     /// Values inside such a chain.
     inside: HashSet<Value>,
+    /// The sums of a norm's gradient, with the value whose step makes them as well.
+    sums: HashMap<Value, Value>,
     /// Steps by the value that they make, which is also their order, and where they add it.
     steps: BTreeMap<(Value, Option<(Value, usize)>), Step>,
     /// Steps that change inputs, after all others.
@@ -49,6 +52,7 @@ impl<'a> Fuser<'a> {
             outputs: graph.outputs().iter().map(|output| output.value).collect(),
             stores: HashMap::new(),
             inside: HashSet::new(),
+            sums: HashMap::new(),
             steps: BTreeMap::new(),
             last: Vec::new(),
         };
@@ -83,23 +87,36 @@ impl<'a> Fuser<'a> {
 
     fn find_stores(&mut self) {
         for value in self.graph.values() {
-            if matches!(self.op(value), Op::Conv | Op::ConvInputGradient | Op::NormalizeGradient(_)) {
+            let makes_sums = self.makes_its_sums(value);
+            if makes_sums || matches!(self.op(value), Op::Conv | Op::ConvInputGradient) {
                 let (mut end, mut store, mut chain) = (value, Store::default(), Vec::new());
                 while let Some(user) = self.only_user(end).filter(|user| !self.stores.contains_key(user)) {
-                    if !self.absorb(end, user, &mut store) {
+                    if !self.absorb([value, end], user, &mut store) {
                         break;
                     }
                     chain.push(end);
                     end = user;
                 }
                 self.inside.extend(chain);
+                if makes_sums {
+                    self.sums.insert(self.inputs(value)[1], end);
+                }
                 self.stores.insert(end, (value, store));
             }
         }
     }
 
+    /// Whether a value is the gradient of a norm that something needs, with the sums of the same norm.
+    fn makes_its_sums(&self, value: Value) -> bool {
+        let Op::NormalizeGradient(normalize) = self.op(value) else { return false };
+        let [dy, sums, forward @ ..] = self.inputs(value) else { return false };
+        let needed = self.users.contains_key(&value) || self.outputs.contains(&value);
+        let same = matches!(self.op(*sums), Op::NormalizeSums(other) if other == normalize);
+        needed && same && self.inputs(*sums)[0] == *dy && self.inputs(*sums)[1..] == *forward
+    }
+
     /// Takes the formula `user` of `result` into the store, if it is one of those that a store can do next.
-    fn absorb(&self, result: Value, user: Value, store: &mut Store) -> bool {
+    fn absorb(&self, [start, result]: [Value; 2], user: Value, store: &mut Store) -> bool {
         let Op::Map { expr } = self.op(user) else { return false };
         if store.scale != 1.0 || self.graph.shape(user) != self.graph.shape(result) {
             return false;
@@ -115,7 +132,9 @@ impl<'a> Fuser<'a> {
             _ => return false,
         };
         // A value inside another chain is never made on its own.
-        !self.inside.contains(&other) && self.absorb_sum(result, other, store)
+        let residual_only = !matches!(self.op(start), Op::Conv | Op::ConvInputGradient);
+        let fits = !residual_only || self.graph.shape(other) == self.graph.shape(result);
+        fits && !self.inside.contains(&other) && self.absorb_sum(result, other, store)
     }
 
     fn absorb_sum(&self, result: Value, other: Value, store: &mut Store) -> bool {
@@ -277,14 +296,23 @@ impl<'a> Fuser<'a> {
         let mut waiting = vec![value];
         while let Some(value) = waiting.pop() {
             let value = root(self.graph, value);
+            let value = self.sums.get(&value).copied().unwrap_or(value);
             if self.steps.contains_key(&(value, None)) || is_given(self.op(value)) {
                 continue;
             }
             let kernel = self.kernel(value);
             waiting.extend(kernel.inputs());
-            let outputs = vec![Made { value, into: None }];
+            let mut outputs = vec![Made { value, into: None }];
+            outputs.extend(self.sums_of(&kernel, value));
             self.steps.insert((value, None), Step { kernel, outputs, accumulate: false });
         }
+    }
+
+    /// The sums that the gradient of a norm makes besides `value`.
+    fn sums_of(&self, kernel: &Kernel, value: Value) -> Option<Made> {
+        let Kernel::NormalizeGradient(_) = kernel else { return None };
+        let (start, _) = self.stores.get(&value)?;
+        Some(Made { value: self.inputs(*start)[1], into: None })
     }
 
     fn kernel(&self, value: Value) -> Kernel {
@@ -303,8 +331,9 @@ impl<'a> Fuser<'a> {
                 let load = self.load(inputs[0]);
                 Kernel::ConvWeightGradient(WeightGradient { load, dy: inputs[1], taps: *taps })
             }
-            op @ Op::NormalizeGradient(_) => {
-                Kernel::NormalizeGradient { op: op.clone(), inputs: inputs.to_vec(), store }
+            Op::NormalizeGradient(normalize) if self.makes_its_sums(start) => {
+                let (normalize, dy, forward) = (normalize.clone(), inputs[0], inputs[2..].to_vec());
+                Kernel::NormalizeGradient(NormalizeGradient { normalize, dy, forward, store })
             }
             Op::Map { .. } => {
                 let (inputs, expr) = self.formula(start, false);
@@ -322,8 +351,32 @@ impl<'a> Fuser<'a> {
         }
     }
 
+    /// The steps in the order of what they make, but for those that others need earlier.
     fn finish(self) -> Vec<Step> {
-        self.steps.into_values().chain(self.last).collect()
+        let steps: Vec<Step> = self.steps.into_values().collect();
+        let made = steps.iter().enumerate().flat_map(|(at, step)| {
+            step.outputs.iter().filter(|made| made.into.is_none()).map(move |made| (made.value, at))
+        });
+        let maker: HashMap<Value, usize> = made.collect();
+        let mut order = Vec::new();
+        let mut placed = vec![false; steps.len()];
+        for at in 0..steps.len() {
+            let mut waiting = vec![at];
+            while let Some(&next) = waiting.last() {
+                let inputs = steps[next].kernel.inputs();
+                let missing = inputs.iter().filter_map(|input| maker.get(&root(self.graph, *input)));
+                let missing: Vec<usize> = missing.copied().filter(|maker| !placed[*maker]).collect();
+                if missing.is_empty() || placed[next] {
+                    waiting.pop();
+                    if !std::mem::replace(&mut placed[next], true) {
+                        order.push(next);
+                    }
+                }
+                waiting.extend(missing);
+            }
+        }
+        let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+        order.into_iter().filter_map(|at| steps[at].take()).chain(self.last).collect()
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::op::{Dropout, Fold, Op, Resample};
+use crate::op::{Dropout, Fold, Normalize, Op, Resample};
 use crate::{Expr, Shape, Value};
 
 /// One kernel call.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub kernel: Kernel,
-    /// What it makes: one value, but for a [`Map`] with several formulas.
+    /// What it makes: one value, but for a [`Map`] with several formulas and a [`NormalizeGradient`].
     pub outputs: Vec<Made>,
     /// Adds to what is there, sample by sample, instead of overwriting it.
     pub accumulate: bool,
@@ -35,12 +35,7 @@ pub enum Kernel {
     },
     Conv(Conv),
     ConvWeightGradient(WeightGradient),
-    /// [`Op::NormalizeGradient`] with its inputs in the graph's order, then the store.
-    NormalizeGradient {
-        op: Op,
-        inputs: Vec<Value>,
-        store: Store,
-    },
+    NormalizeGradient(NormalizeGradient),
     Plain {
         op: Op,
         inputs: Vec<Value>,
@@ -71,6 +66,17 @@ pub struct WeightGradient {
     pub load: Load,
     pub dy: Value,
     pub taps: usize,
+}
+
+/// [`Op::NormalizeSums`] and [`Op::NormalizeGradient`] in one: the gradient, then the sums.
+#[derive(Clone, Debug)]
+pub struct NormalizeGradient {
+    pub normalize: Normalize,
+    pub dy: Value,
+    /// The inputs of [`Op::Normalize`].
+    pub forward: Vec<Value>,
+    /// With neither bias nor channel.
+    pub store: Store,
 }
 
 /// What happens to images on their way into a convolution: normalise, activate, drop, resample.
@@ -127,8 +133,9 @@ impl Kernel {
                 inputs.push(gradient.dy);
                 inputs
             }
-            Kernel::NormalizeGradient { inputs, store, .. } => {
-                inputs.iter().copied().chain(store.inputs()).collect()
+            Kernel::NormalizeGradient(gradient) => {
+                let inputs = std::iter::once(gradient.dy).chain(gradient.forward.iter().copied());
+                inputs.chain(gradient.store.inputs()).collect()
             }
             Kernel::Plain { inputs, .. } => inputs.clone(),
         }
@@ -186,7 +193,7 @@ impl Kernel {
             Kernel::ConvWeightGradient(gradient) => {
                 format!("conv weight gradient{}", gradient.load.describe())
             }
-            Kernel::NormalizeGradient { store, .. } => format!("normalize gradient{}", store.describe()),
+            Kernel::NormalizeGradient(gradient) => format!("normalize gradient{}", gradient.store.describe()),
             Kernel::Plain { op, .. } => format!("{op:?}"),
         }
     }
