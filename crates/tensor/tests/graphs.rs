@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mollify_tensor::{Dtype, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, gradients};
+use mollify_tensor::{Dtype, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, compile, gradients};
 
 #[test]
 fn equal_operations_on_equal_inputs_are_one_value() {
@@ -210,6 +210,20 @@ fn keys_and_real_numbers_do_not_stand_in_for_each_other() {
 
 /// What a builder says when it panics.
 #[track_caller]
+#[test]
+fn a_value_with_many_readers_gets_its_gradient_a_few_parts_at_a_time() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 3]);
+    let powers: Vec<Value> = (1..=40).map(|k| graph.map(&[x], |v| v(0).exp() * f64::from(k))).collect();
+    let sum = powers.into_iter().reduce(|sum, power| graph.add(sum, power)).unwrap();
+    let loss = graph.sum(sum, &[0, 1]);
+    let gradient = gradients(&mut graph, loss, &[x])[0].unwrap();
+    graph.output("gradient", gradient);
+    let program = compile(graph);
+    let most = program.steps.iter().map(|step| step.kernel.inputs().len()).max();
+    assert!(most <= Some(8), "{program}");
+}
+
 fn refusal(build: impl FnOnce(&mut Graph)) -> String {
     let panic =
         catch_unwind(AssertUnwindSafe(|| build(&mut Graph::new()))).expect_err("a graph was accepted");

@@ -12,7 +12,7 @@ use crate::{Level, Pool, Scratch};
 /// Numbers that a task computes at once.
 const TASK: usize = 64 * BLOCK;
 
-/// Inputs of a formula; fusing makes none with more (`tensor::compile`).
+/// Inputs of a formula: four times what `tensor::compile` fuses, for Adam and whoever writes long formulas.
 const LARGEST: usize = 32;
 
 impl Run<'_> {

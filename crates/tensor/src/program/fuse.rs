@@ -18,7 +18,7 @@ use crate::{Destination, Expr, Graph, Value};
 /// Formulas stop growing here: beyond, fusing saves little.
 const LARGEST_FORMULA: usize = 96;
 
-/// Formulas stop taking in others here: devices bind no more tensors than twice this at once.
+/// Formulas take in others only as long as they read no more tensors than this: devices bind few at once.
 const MOST_INPUTS: usize = 8;
 
 pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
@@ -181,20 +181,30 @@ impl<'a> Fuser<'a> {
     /// The formula of a value with everything melted in that only it reads; `all` melts in all of the same shape.
     fn formula(&self, value: Value, all: bool) -> (Vec<Value>, Expr) {
         let mut inputs = Vec::new();
-        let expr = self.melt(value, value, all, &mut inputs);
+        let expr = self.melt(value, value, all, 0, &mut inputs);
         (inputs, expr)
     }
 
-    fn melt(&self, value: Value, top: Value, all: bool, inputs: &mut Vec<Value>) -> Expr {
+    /// `reserved` counts the inputs that formulas further up still add.
+    fn melt(
+        &self,
+        value: Value,
+        top: Value,
+        all: bool,
+        reserved: usize,
+        inputs: &mut Vec<Value>,
+    ) -> Expr {
         let Op::Map { expr } = self.op(value) else { return Self::number(value, inputs) };
-        let melted: Vec<Expr> = self
-            .inputs(value)
-            .iter()
-            .map(|input| match self.melts(*input, top, all) && (all || inputs.len() < MOST_INPUTS) {
-                true => self.melt(*input, top, all, inputs),
+        let own = self.inputs(value);
+        let mut melted = Vec::new();
+        for (at, input) in own.iter().enumerate() {
+            let reserved = reserved + own.len() - at - 1;
+            let fits = all || inputs.len() + reserved + self.inputs(*input).len() <= MOST_INPUTS;
+            melted.push(match fits && self.melts(*input, top, all) {
+                true => self.melt(*input, top, all, reserved, inputs),
                 false => Self::number(*input, inputs),
-            })
-            .collect();
+            });
+        }
         expr.substitute(&|i| melted[i].clone())
     }
 
@@ -261,7 +271,7 @@ impl<'a> Fuser<'a> {
         let (mut inputs, mut exprs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         for output in self.graph.outputs() {
             if let Destination::Into { input, offset } = output.to {
-                exprs.push(self.melt(output.value, output.value, true, &mut inputs));
+                exprs.push(self.melt(output.value, output.value, true, 0, &mut inputs));
                 outputs.push(Made { value: output.value, into: Some((input, offset)) });
             }
         }
