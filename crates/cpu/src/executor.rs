@@ -2,9 +2,11 @@
 
 mod attention;
 mod elementwise;
+mod folds;
 mod images;
 mod moves;
 mod norm;
+mod operands;
 mod products;
 
 use std::collections::HashMap;

@@ -8,18 +8,15 @@
 //! - The two passes of a norm's gradient become one step.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
 
+mod formulas;
+mod stores;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
 use super::root;
 use crate::op::{Fold, Op, Resample};
 use crate::{Destination, Expr, Graph, Value};
-
-/// Formulas stop growing here: beyond, fusing saves little.
-const LARGEST_FORMULA: usize = 96;
-
-/// Formulas take in others only as long as they read no more tensors than this: devices bind few at once.
-const MOST_INPUTS: usize = 8;
 
 pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
     let mut fuser = Fuser::new(graph);
@@ -83,80 +80,6 @@ impl<'a> Fuser<'a> {
         &self.graph.operation(value).inputs
     }
 
-    // Stores.
-
-    fn find_stores(&mut self) {
-        for value in self.graph.values() {
-            let makes_sums = self.makes_its_sums(value);
-            if makes_sums || matches!(self.op(value), Op::Conv | Op::ConvInputGradient) {
-                let (mut end, mut store, mut chain) = (value, Store::default(), Vec::new());
-                while let Some(user) = self.only_user(end).filter(|user| !self.stores.contains_key(user)) {
-                    if !self.absorb([value, end], user, &mut store) {
-                        break;
-                    }
-                    chain.push(end);
-                    end = user;
-                }
-                self.inside.extend(chain);
-                if makes_sums {
-                    self.sums.insert(self.inputs(value)[1], end);
-                }
-                self.stores.insert(end, (value, store));
-            }
-        }
-    }
-
-    /// Whether a value is the gradient of a norm that something needs, with the sums of the same norm.
-    fn makes_its_sums(&self, value: Value) -> bool {
-        let Op::NormalizeGradient(normalize) = self.op(value) else { return false };
-        let [dy, sums, forward @ ..] = self.inputs(value) else { return false };
-        let needed = self.users.contains_key(&value) || self.outputs.contains(&value);
-        let same = matches!(self.op(*sums), Op::NormalizeSums(other) if other == normalize);
-        needed && same && self.inputs(*sums)[0] == *dy && self.inputs(*sums)[1..] == *forward
-    }
-
-    /// Takes the formula `user` of `result` into the store, if it is one of those that a store can do next.
-    fn absorb(&self, [start, result]: [Value; 2], user: Value, store: &mut Store) -> bool {
-        let Op::Map { expr } = self.op(user) else { return false };
-        if store.scale != 1.0 || self.graph.shape(user) != self.graph.shape(result) {
-            return false;
-        }
-        let inputs = self.inputs(user);
-        if let Some(factor) = as_scale(expr).filter(|_| inputs == [result]) {
-            store.scale = factor;
-            return true;
-        }
-        let other = match inputs {
-            [a, b] if is_sum(expr) && *a == result && *b != result => *b,
-            [b, a] if is_sum(expr) && *a == result && *b != result => *b,
-            _ => return false,
-        };
-        // A value inside another chain is never made on its own.
-        let residual_only = !matches!(self.op(start), Op::Conv | Op::ConvInputGradient);
-        let fits = !residual_only || self.graph.shape(other) == self.graph.shape(result);
-        fits && !self.inside.contains(&other) && self.absorb_sum(result, other, store)
-    }
-
-    fn absorb_sum(&self, result: Value, other: Value, store: &mut Store) -> bool {
-        let (shape, added) = (self.graph.shape(result), self.graph.shape(other));
-        let (channels, last) = (shape.channels(), store.residual.is_some());
-        if last {
-            return false;
-        }
-        if added == shape {
-            store.residual = Some(other);
-        } else if added.len() == channels && added.channels() == channels && store.channel.is_none() {
-            // With one sample, what is added to a channel looks like a bias; both may be there.
-            let slot = if store.bias.is_none() { &mut store.bias } else { &mut store.channel };
-            *slot = Some(other);
-        } else if added.len() == shape[0] * channels && added[0] == shape[0] && store.channel.is_none() {
-            store.channel = Some(other);
-        } else {
-            return false;
-        }
-        true
-    }
-
     // Loads.
 
     fn load(&self, value: Value) -> Load {
@@ -176,54 +99,6 @@ impl<'a> Fuser<'a> {
         Load { source: *x, norm: Some(norm), resample }
     }
 
-    // Formulas.
-
-    /// The formula of a value with everything melted in that only it reads; `all` melts in all of the same shape.
-    fn formula(&self, value: Value, all: bool) -> (Vec<Value>, Expr) {
-        let mut inputs = Vec::new();
-        let expr = self.melt(value, value, all, 0, &mut inputs);
-        (inputs, expr)
-    }
-
-    /// `reserved` counts the inputs that formulas further up still add.
-    fn melt(
-        &self,
-        value: Value,
-        top: Value,
-        all: bool,
-        reserved: usize,
-        inputs: &mut Vec<Value>,
-    ) -> Expr {
-        let Op::Map { expr } = self.op(value) else { return Self::number(value, inputs) };
-        let own = self.inputs(value);
-        let mut melted = Vec::new();
-        for (at, input) in own.iter().enumerate() {
-            let reserved = reserved + own.len() - at - 1;
-            let fits = all || inputs.len() + reserved + self.inputs(*input).len() <= MOST_INPUTS;
-            melted.push(match fits && self.melts(*input, top, all) {
-                true => self.melt(*input, top, all, reserved, inputs),
-                false => Self::number(*input, inputs),
-            });
-        }
-        expr.substitute(&|i| melted[i].clone())
-    }
-
-    fn number(value: Value, inputs: &mut Vec<Value>) -> Expr {
-        let at = inputs.iter().position(|input| *input == value).unwrap_or_else(|| {
-            inputs.push(value);
-            inputs.len() - 1
-        });
-        Expr::Input(at)
-    }
-
-    fn melts(&self, value: Value, top: Value, all: bool) -> bool {
-        let Op::Map { expr } = self.op(value) else { return false };
-        self.graph.shape(value) == self.graph.shape(top)
-            && !self.stores.contains_key(&value)
-            && !self.inside.contains(&value)
-            && (all || (self.only_user(value).is_some() && expr.size() <= LARGEST_FORMULA))
-    }
-
     // Outputs.
 
     fn lower_outputs(&mut self) {
@@ -240,45 +115,6 @@ impl<'a> Fuser<'a> {
                 Destination::AddedTo { input, offset } => self.lower_added(output.value, (input, offset)),
             }
         }
-    }
-
-    /// The formulas that can be stored over inputs in one pass: they read those inputs at the place they write only.
-    fn stored_formulas(&self) -> Vec<Value> {
-        let into = |value: &Value| {
-            self.graph.outputs().iter().any(|o| o.value == *value && matches!(o.to, Destination::Into { .. }))
-        };
-        let formulas: Vec<Value> = self.graph.values().filter(into).collect();
-        let elementwise = |value: &Value| {
-            matches!(self.op(*value), Op::Map { .. })
-                && self.graph.shape(*value) == self.graph.shape(formulas[0])
-                && self.users.get(value).is_none_or(|users| users.iter().all(|user| formulas.contains(user)))
-                && self.formula(*value, true).0.iter().all(|input| self.is_whole(*input, *value))
-        };
-        if formulas.iter().all(elementwise) { formulas } else { Vec::new() }
-    }
-
-    /// Whether an input of a stored formula is a scalar or lines up with the whole of what is stored.
-    fn is_whole(&self, input: Value, formula: Value) -> bool {
-        let shape = self.graph.shape(input);
-        shape.is_scalar()
-            || (shape == self.graph.shape(formula) && matches!(self.op(input), Op::Input { .. }))
-    }
-
-    fn lower_stored(&mut self, formulas: &[Value]) {
-        if formulas.is_empty() {
-            return;
-        }
-        let (mut inputs, mut exprs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
-        for output in self.graph.outputs() {
-            if let Destination::Into { input, offset } = output.to {
-                exprs.push(self.melt(output.value, output.value, true, 0, &mut inputs));
-                outputs.push(Made { value: output.value, into: Some((input, offset)) });
-            }
-        }
-        inputs.iter().for_each(|input| self.lower(*input));
-        let shape = self.graph.shape(formulas[0]).clone();
-        let kernel = Kernel::Map(Map { shape, inputs, exprs });
-        self.last.push(Step { kernel, outputs, accumulate: false });
     }
 
     /// A sum over samples goes straight to where it is added; one that goes to two places is folded twice, as adding
@@ -421,22 +257,6 @@ fn copy(graph: &Graph, value: Value, to: (Value, usize), accumulate: bool) -> St
     let map = Map { shape: graph.shape(value).clone(), inputs: vec![value], exprs: vec![Expr::Input(0)] };
     let kernel = Kernel::Map(map);
     Step { kernel, outputs: vec![Made { value, into: Some(to) }], accumulate }
-}
-
-fn is_sum(expr: &Expr) -> bool {
-    *expr == Expr::Input(0) + Expr::Input(1) || *expr == Expr::Input(1) + Expr::Input(0)
-}
-
-fn as_scale(expr: &Expr) -> Option<f64> {
-    match expr {
-        Expr::Binary(crate::Binary::Mul, a, b) => match (a.as_ref(), b.as_ref()) {
-            (Expr::Input(0), Expr::Constant(factor)) | (Expr::Constant(factor), Expr::Input(0)) => {
-                Some(*factor)
-            }
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 /// Whether resampling repeats or averages 2x2 pixels.
