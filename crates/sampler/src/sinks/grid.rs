@@ -18,6 +18,8 @@ pub struct Grid {
     x: Wire<Images>,
     seeds: Wire<Seeds>,
     columns: usize,
+    #[serde(default)]
+    gap: usize,
     #[serde(default = "one")]
     scale: usize,
     to: String,
@@ -37,6 +39,7 @@ impl Node for Grid {
         ("x", "the images at the end of a step"),
         ("seeds", "the seeds of the images, which come row by row in their order"),
         ("columns", "how many images a row has"),
+        ("gap", "black pixels between images, 0 unless given"),
         ("scale", "how many pixels wide and high a pixel is drawn, 1 unless given"),
         ("to", "where to: `\"out/grid.png\"`, or in `{run}`, the folder of the run; folders are made"),
     ];
@@ -112,17 +115,24 @@ pub fn grid(
 }
 
 impl Grid {
-    /// Images of `[h, w, c]` side by side, and the size of the whole; what is left of the last row is black.
+    /// Images of `[h, w, c]` side by side, and the size of the whole; gaps and the rest of the last row are black.
     fn picture(&self, tiles: &[u8], [h, w, c]: [usize; 3]) -> (Vec<u8>, [usize; 3]) {
         let count = tiles.len() / (h * w * c);
-        let (rows, scale) = (count.div_ceil(self.columns), self.scale);
-        let size = [rows * h * scale, self.columns.min(count) * w * scale, c];
+        let (rows, columns) = (count.div_ceil(self.columns), self.columns.min(count));
+        let side = |images: usize, size: usize| (images * (size + self.gap) - self.gap) * self.scale;
+        let size = [side(rows, h), side(columns, w), c];
         let mut pixels = Vec::with_capacity(size.iter().product());
-        for (y, x) in (0..size[0]).flat_map(|y| (0..size[1]).map(move |x| (y / scale, x / scale))) {
-            let image = y / h * self.columns + x / w;
-            let at = ((image * h + y % h) * w + x % w) * c;
-            pixels.extend((at..at + c).map(|at| tiles.get(at).copied().unwrap_or(0)));
+        for (y, x) in (0..size[0]).flat_map(|y| (0..size[1]).map(move |x| (y, x))) {
+            let at = self.tile_pixel([y, x].map(|at| at / self.scale), [h, w]);
+            pixels.extend((0..c).map(|i| at.and_then(|at| tiles.get(at * c + i)).copied().unwrap_or(0)));
         }
         (pixels, size)
+    }
+
+    /// The pixel, counted through all images, that is seen at a place of the unscaled picture; none in a gap.
+    fn tile_pixel(&self, [y, x]: [usize; 2], [h, w]: [usize; 2]) -> Option<usize> {
+        let (row, y) = (y / (h + self.gap), y % (h + self.gap));
+        let (column, x) = (x / (w + self.gap), x % (w + self.gap));
+        (y < h && x < w).then(|| ((row * self.columns + column) * h + y) * w + x)
     }
 }
