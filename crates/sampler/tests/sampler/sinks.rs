@@ -57,6 +57,21 @@ fn a_grid_has_a_row_after_the_other_and_ends_in_black() {
 }
 
 #[test]
+fn a_gap_leaves_black_pixels_between_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [&to(folder.path(), "grid.png")[..], "files.gap=1", "files.scale=1"];
+    let samples = sample(&mut wire(&with(GRID), &settings).unwrap(), "heun");
+    let picture = image::open(folder.path().join("grid.png")).unwrap().into_rgb8();
+    assert_eq!((picture.width(), picture.height()), (5 + 4, 3 * 2 + 2), "no gap around the whole");
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        let seed = u64::from(y / 3 * 5 + x / 2);
+        let image = samples.images.get(&seed).filter(|_| x % 2 == 0 && y % 3 < 2);
+        let expected = image.map_or(vec![0; 3], |image| bytes(&image[(y % 3) as usize * 3..][..3]));
+        assert_eq!(pixel.0[..], expected, "at {x}, {y}");
+    }
+}
+
+#[test]
 fn names_of_files_have_known_places_only() {
     let png = |name: &str| mistake(&with(PNG), &[&format!("files.to={name:?}")]);
     assert_eq!(png("{sed}.png"), "nothing is called `{sed}` in names of files; did you mean `seed`?");
