@@ -112,6 +112,15 @@ fn an_old_run_is_not_overwritten_unasked() {
 }
 
 #[test]
+fn a_fresh_run_leaves_no_weights_of_a_longer_one() {
+    let mollify = trained();
+    mollify.succeed(&["run", "tiny.ron", "--fresh", "--quiet", "--set", "images=16"]);
+    let fresh: Mollify = mollify!().with_tiny();
+    fresh.succeed(&["run", "tiny.ron", "--quiet", "--set", "images=16"]);
+    assert!(mollify.files("runs") == fresh.files("runs"), "something of the longer run is left");
+}
+
+#[test]
 fn a_file_in_the_way_of_the_run_folder_is_an_error() {
     let mollify: Mollify = mollify!().with_tiny();
     mollify.write("runs", "in the way");

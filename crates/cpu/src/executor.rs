@@ -9,10 +9,13 @@ mod norm;
 mod operands;
 mod products;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tensor::{Bindings, Dtype, Kernel, Made, Op, Place, Program, Result, Shape, Step, Tensor, Value};
+use tensor::{
+    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Program, Result, Shape, Step,
+    Tensor, Value,
+};
 
 use crate::Pool;
 use crate::memory::Buffer;
@@ -79,6 +82,28 @@ impl<'a> Run<'a> {
                     self.scalars.insert(value, bindings.number(name)? as f32);
                 }
                 _ => {}
+            }
+        }
+        self.expect_apart()
+    }
+
+    /// Refuses tensors that are written to under one name and bound to another as well.
+    fn expect_apart(&self) -> Result<()> {
+        let graph = &self.program.graph;
+        let written: BTreeSet<Value> = graph.outputs().iter().filter_map(written_input).collect();
+        let memory = |value: Value| {
+            let start = self.bound[&value];
+            start..start.wrapping_add(self.shape(value).len())
+        };
+        for to in written {
+            let own = memory(to);
+            let shares = |other: &Value| {
+                let others = memory(*other);
+                *other != to && others.start < own.end && own.start < others.end
+            };
+            if let Some(other) = self.bound.keys().copied().filter(shares).min() {
+                let [to, other] = [to, other].map(|value| graph.operation(value));
+                return Err(Error::new(format!("{to} is written to, but {other} shares its memory")));
             }
         }
         Ok(())
@@ -173,7 +198,7 @@ impl<'a> Run<'a> {
     /// Where a step writes.
     fn result_pointer(&self, made: &Made) -> *mut f32 {
         match made.into {
-            // SAFETY: what is stored lies within the input, as `Program::check` made sure when it was compiled.
+            // SAFETY: what is stored lies within the input, as the graph made sure when it was written.
             Some((input, offset)) => unsafe { self.bound[&input].add(offset) },
             None => self.pointer(made.value),
         }
@@ -184,5 +209,13 @@ impl<'a> Run<'a> {
     fn result(&self, made: &Made) -> &'a mut [f32] {
         // SAFETY: see `numbers`.
         unsafe { std::slice::from_raw_parts_mut(self.result_pointer(made), self.shape(made.value).len()) }
+    }
+}
+
+/// The input that an output goes to, if it goes to one.
+fn written_input(output: &Output) -> Option<Value> {
+    match output.to {
+        Destination::Into { input, .. } | Destination::AddedTo { input, .. } => Some(input),
+        Destination::Named(_) => None,
     }
 }

@@ -145,6 +145,7 @@ impl Writer {
             let moved = operation.with(|register| places[&register]);
             let mut ends: Vec<usize> =
                 operation.registers().filter(|register| last_use[register] == at).collect();
+            ends.sort_unstable();
             ends.dedup();
             free.extend(ends.iter().map(|register| places[register]));
             places.insert(to, place);
@@ -203,8 +204,7 @@ impl Kernel for Run<'_> {
         let Run { tape, inputs, len, room } = self;
         let room = room.as_mut_ptr();
         for Instruction { operation, to } in &tape.code {
-            // SAFETY: registers are disjoint blocks of `room`; an instruction reads and writes whole vectors in step,
-            // so even an operand in the register that is written is read first.
+            // SAFETY: registers are disjoint blocks of `room`, and an instruction never writes to one that it reads.
             let (out, get) = unsafe {
                 let out = std::slice::from_raw_parts_mut(room.add(to * BLOCK), len);
                 let get = |operand: Operand| match operand {
@@ -347,5 +347,16 @@ mod tests {
         let tape = Tape::new(&[expr]);
         assert_eq!(tape.code.len(), 12);
         assert!(tape.registers <= 2, "{} registers", tape.registers);
+    }
+
+    #[test]
+    fn a_register_that_an_instruction_reads_twice_is_given_back_once() {
+        let (x, y) = (Expr::Input(0), Expr::Input(1));
+        let twice = Expr::select(x.clone().exp(), y.clone().exp(), x.clone().exp());
+        let exprs = [twice + x.clone().square() * y.clone().square() * (x.clone() - y.clone()).abs()];
+        let (a, b) = ([0.5f32; 16], [1.25f32; 16]);
+        let result = compute(&exprs, &[Block::Numbers(&a), Block::Numbers(&b)], 16, Level::detect());
+        let expected = exprs[0].evaluate(&[0.5, 1.25]);
+        assert!((f64::from(result[0][3]) - expected).abs() < 1e-5, "{} is not {expected}", result[0][3]);
     }
 }

@@ -159,3 +159,109 @@ fn batches_and_threads_do_not_change_a_bit() {
         }
     }
 }
+
+/// Runs a graph on the CPU and on the reference with the same inputs: all outputs, then the inputs as they are left.
+fn on_both(inputs: &[(&str, Array)], build: impl Fn(&mut Graph)) -> [Vec<Array>; 2] {
+    let run = |device: &dyn Device| {
+        let mut graph = Graph::new();
+        build(&mut graph);
+        let names: Vec<String> = compile(graph.clone()).named().map(|(name, _)| name.to_owned()).collect();
+        let tensors: Vec<_> = inputs.iter().map(|(_, array)| device.upload(array).unwrap()).collect();
+        let bind =
+            |bindings: Bindings, ((name, _), tensor): (&(&str, Array), _)| bindings.tensor(name, tensor);
+        let bindings = inputs.iter().zip(&tensors).fold(Bindings::new(), bind);
+        let mut outputs = device.run(&device.prepare(compile(graph)).unwrap(), &bindings).unwrap();
+        let made = names.iter().map(|name| outputs.take(name).unwrap());
+        made.chain(tensors.iter().cloned()).map(|tensor| device.download(&tensor).unwrap()).collect()
+    };
+    [run(&Cpu::new(2)), run(&Reference)]
+}
+
+fn expect_alike([found, expected]: [Vec<Array>; 2]) {
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let error = deviation(found, expected);
+        assert!(error <= 1e-5, "array {at} is off by {error:.1e}");
+    }
+}
+
+#[test]
+fn stores_read_what_was_there_before_any_of_them() {
+    let inputs = [("a", noise(1, &[300])), ("b", noise(2, &[300])), ("c", noise(3, &[300]))];
+    expect_alike(on_both(&inputs, |graph| {
+        let [a, b, c] = ["a", "b", "c"].map(|name| graph.input(name, [300]));
+        let moved = graph.map(&[a, b], |v| v(0) + v(1) * 0.5);
+        graph.store(a, 0, moved);
+        graph.store(c, 0, a);
+        graph.store(b, 0, c);
+    }));
+}
+
+#[test]
+fn only_a_row_of_channels_for_each_sample_is_fused_as_one() {
+    let (n, h) = (4, 4);
+    for shape in [vec![h, 1, 8], vec![4, 8], vec![n, 1, 1, 8]] {
+        let inputs = [("x", noise(1, &[n, h, 4, 8])), ("w", noise(2, &[1, 8, 8])), ("a", noise(3, &shape))];
+        expect_alike(on_both(&inputs, |graph| {
+            let (x, w) = (graph.input("x", [n, h, 4, 8]), graph.input("w", [1, 8, 8]));
+            let added = graph.input("a", shape.clone());
+            let y = graph.conv(x, w, None);
+            let y = graph.add(y, added);
+            graph.output("y", y);
+        }));
+    }
+}
+
+#[test]
+fn a_norm_may_be_scaled_by_what_it_normalises() {
+    let inputs = [("x", noise(1, &[2, 4, 4, 8])), ("shift", noise(2, &[8]))];
+    expect_alike(on_both(&inputs, |graph| {
+        let (x, shift) = (graph.input("x", [2, 4, 4, 8]), graph.input("shift", [8]));
+        let images = graph.map(&[x], |v| v(0) * v(0) + 1.0);
+        let squares = graph.map(&[images], |v| v(0).square());
+        let mean = graph.reduce(tensor::Fold::Mean, squares, &[1, 2]);
+        let scale = graph.reshape(mean, [2, 8]);
+        let norm = GroupNorm { groups: 2, eps: 1e-5, silu: true, dropout: None };
+        let y = graph.group_norm(images, scale, shift, norm);
+        let loss = graph.map(&[y], |v| v(0).square());
+        let loss = graph.sum(loss, &[0, 1, 2, 3]);
+        let gradient = tensor::gradients(graph, loss, &[x])[0].expect("the loss depends on it");
+        graph.output("gradient", gradient);
+    }));
+}
+
+#[test]
+fn what_reads_a_tensor_that_is_added_to_reads_it_as_it_was() {
+    let inputs = [("x", noise(1, &[5, 40])), ("to", noise(2, &[40]))];
+    expect_alike(on_both(&inputs, |graph| {
+        let (x, to) = (graph.input("x", [5, 40]), graph.input("to", [40]));
+        let sum = graph.sum(x, &[0]);
+        graph.accumulate(to, 0, sum);
+        let doubled = graph.map(&[to], |v| v(0) * 2.0);
+        graph.output("doubled", doubled);
+    }));
+}
+
+#[test]
+fn what_is_added_twice_counts_twice() {
+    let inputs = [("x", noise(1, &[5, 40])), ("to", noise(2, &[40]))];
+    expect_alike(on_both(&inputs, |graph| {
+        let (x, to) = (graph.input("x", [5, 40]), graph.input("to", [40]));
+        let sum = graph.sum(x, &[0]);
+        graph.accumulate(to, 0, sum);
+        graph.accumulate(to, 0, sum);
+    }));
+}
+
+#[test]
+fn a_tensor_that_is_written_to_has_one_name() {
+    let cpu = Cpu::new(1);
+    let mut graph = Graph::new();
+    let (to, from) = (graph.input("to", [4]), graph.input("from", [4]));
+    graph.accumulate(to, 0, from);
+    let tensor = cpu.upload(&noise(1, &[8])).unwrap();
+    let executable = cpu.prepare(compile(graph)).unwrap();
+    let bind = |to, from| Bindings::new().tensor("to", &tensor.rows(to)).tensor("from", &tensor.rows(from));
+    let error = cpu.run(&executable, &bind(0..4, 3..7)).unwrap_err().to_string();
+    assert_eq!(error, "input \"to\" [4] is written to, but input \"from\" [4] shares its memory");
+    assert!(cpu.run(&executable, &bind(0..4, 4..8)).is_ok());
+}

@@ -1,6 +1,7 @@
 //! The folder of a run: its states and metrics, in `runs/NAME`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use checkpoint::{Newest, newest_good};
@@ -47,8 +48,13 @@ pub(crate) fn expect_no_states(folder: &Path) -> Result<(), Problem> {
         .into())
 }
 
-/// Removes the states of an earlier run.
+/// Removes the states and weights of an earlier run: older weights of a longer run would pass for the newest.
 pub(crate) fn remove_states(folder: &Path) -> Result<(), Problem> {
+    for path in weights(folder)
+        .map_err(|error| Problem::new(format!("cannot read `{}`: {error}", folder.display())))?
+    {
+        remove(&path)?;
+    }
     loop {
         let Newest { good, broken } = newest_good(folder)?;
         let paths: Vec<PathBuf> =
@@ -56,11 +62,30 @@ pub(crate) fn remove_states(folder: &Path) -> Result<(), Problem> {
         if paths.is_empty() {
             return Ok(());
         }
-        for path in paths {
-            fs::remove_file(&path)
-                .map_err(|error| Problem::new(format!("cannot remove `{}`: {error}", path.display())))?;
+        paths.iter().try_for_each(|path| remove(path))?;
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Problem> {
+    fs::remove_file(path)
+        .map_err(|error| Problem::new(format!("cannot remove `{}`: {error}", path.display())))
+}
+
+/// What the `Checkpoint`s of an earlier run wrote besides states.
+fn weights(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("weights-") && name.ends_with(".safetensors") {
+            found.push(entry.path());
         }
     }
+    Ok(found)
 }
 
 /// The newest good state in a run's folder.

@@ -35,19 +35,24 @@ impl SeedList {
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.0.iter().map(|range| range.end() - range.start() + 1).sum()
+        self.0.iter().map(len).fold(0, u64::saturating_add)
     }
 
     /// How many there are up to this one and with it.
     pub fn count_until(&self, seed: u64) -> u64 {
         let at = self.0.iter().position(|range| range.contains(&seed)).unwrap_or(0);
-        let before: u64 = self.0[..at].iter().map(|range| range.end() - range.start() + 1).sum();
-        before + seed.saturating_sub(*self.0[at].start()) + 1
+        let before = self.0[..at].iter().map(len).fold(0, u64::saturating_add);
+        before.saturating_add(seed.saturating_sub(*self.0[at].start())).saturating_add(1)
     }
 
     pub fn last(&self) -> u64 {
         self.0.last().map_or(0, |range| *range.end())
     }
+}
+
+/// How many seeds a range has; all numbers of 64 bits are one more than can be counted.
+fn len(range: &RangeInclusive<u64>) -> u64 {
+    (range.end() - range.start()).saturating_add(1)
 }
 
 /// What is left of a range after `last`, the whole of it if `last` is not in it.

@@ -43,7 +43,7 @@ pub enum Destination {
     /// Over the elements `offset..` of a tensor that is also an input.
     Into { input: Value, offset: usize },
     /// Added to the elements `offset..` of a tensor that is also an input, sample by sample where the value is a
-    /// sum over samples: so a batch gives the same bits whole or in parts.
+    /// sum over samples and nothing else reads that input: so a batch gives the same bits whole or in parts.
     AddedTo { input: Value, offset: usize },
 }
 

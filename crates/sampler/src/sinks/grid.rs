@@ -29,6 +29,9 @@ fn one() -> usize {
     1
 }
 
+/// Pixels of a gap, or of a pixel: larger pictures would fit into no memory.
+const LARGEST: usize = 1024;
+
 impl Node for Grid {
     type Value = Tiles;
 
@@ -48,6 +51,14 @@ impl Node for Grid {
         for (field, count) in [("columns", self.columns), ("scale", self.scale)] {
             if count == 0 {
                 return Err(Mistake::new(field, format!("`{field}` must be at least 1, not 0")));
+            }
+        }
+        for (field, pixels) in [("gap", self.gap), ("scale", self.scale)] {
+            if pixels > LARGEST {
+                return Err(Mistake::new(
+                    field,
+                    format!("`{field}` is {pixels}, expected at most {LARGEST} pixels"),
+                ));
             }
         }
         let to = Template::check(&self.to)?;

@@ -56,3 +56,20 @@ fn images_that_are_on_no_trajectory_cannot_take_a_step() {
         "{failure}"
     );
 }
+
+#[test]
+fn a_grid_that_fits_into_no_memory_is_a_mistake() {
+    let grid = r#""grid": Grid(x: "heun", seeds: "seeds", columns: 5, to: "out.png"), "first":"#;
+    let grid = CLASSES.replace("\"first\":", grid);
+    for field in ["gap", "scale"] {
+        let said = mistake(&grid, &[&format!("grid.{field}=1000000000000000000")]);
+        assert!(said.contains(&format!("`{field}` is 1000000000000000000, expected at most 1024")), "{said}");
+    }
+}
+
+#[test]
+fn as_many_seeds_as_there_are_numbers_can_be_counted() {
+    let seeds = mollify_sampler::SeedList::parse("0-18446744073709551615").unwrap();
+    assert_eq!(seeds.count(), u64::MAX);
+    assert_eq!(seeds.count_until(9), 10);
+}

@@ -121,7 +121,9 @@ impl<'a> Fuser<'a> {
     /// it whole would show where a batch was split.
     fn lower_added(&mut self, value: Value, to: (Value, usize)) {
         let made = root(self.graph, value);
-        let kernel = if is_given(self.op(made)) { None } else { Some(self.kernel(made)) };
+        // What reads the input reads it as it was, so it changes last then; and a step adds once.
+        let last = self.users.contains_key(&to.0) || self.steps.contains_key(&(made, Some(to)));
+        let kernel = if last || is_given(self.op(made)) { None } else { Some(self.kernel(made)) };
         match kernel.filter(folds_samples) {
             Some(kernel) => {
                 kernel.inputs().into_iter().for_each(|input| self.lower(input));

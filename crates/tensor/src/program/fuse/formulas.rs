@@ -58,10 +58,13 @@ impl Fuser<'_> {
         };
         let formulas: Vec<Value> = self.graph.values().filter(into).collect();
         let elementwise = |value: &Value| {
+            let (inputs, expr) = self.formula(*value, true);
+            // A plain copy would be read after the formulas before it are written.
             matches!(self.op(*value), Op::Map { .. })
+                && !matches!(expr, Expr::Input(_))
                 && self.graph.shape(*value) == self.graph.shape(formulas[0])
                 && self.users.get(value).is_none_or(|users| users.iter().all(|user| formulas.contains(user)))
-                && self.formula(*value, true).0.iter().all(|input| self.is_whole(*input, *value))
+                && inputs.iter().all(|input| self.is_whole(*input, *value))
         };
         if formulas.iter().all(elementwise) { formulas } else { Vec::new() }
     }

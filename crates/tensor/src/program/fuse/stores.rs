@@ -1,9 +1,11 @@
 //! What follows a convolution or the gradient of a norm, as its store.
 
+use std::collections::HashSet;
+
 use super::Fuser;
 use crate::op::Op;
 use crate::program::kernel::Store;
-use crate::{Expr, Value};
+use crate::{Expr, Shape, Value};
 
 impl Fuser<'_> {
     pub(super) fn find_stores(&mut self) {
@@ -54,8 +56,25 @@ impl Fuser<'_> {
         };
         // A value inside another chain is never made on its own.
         let residual_only = !matches!(self.op(start), Op::Conv | Op::ConvInputGradient);
-        let fits = !residual_only || self.graph.shape(other) == self.graph.shape(result);
+        let fits = !residual_only
+            || (self.graph.shape(other) == self.graph.shape(result)
+                && !self.follows(other, self.inputs(start)[1]));
         fits && !self.inside.contains(&other) && self.absorb_sum(result, other, store)
+    }
+
+    /// Whether a value follows from `first`. The step that makes the sums of a norm cannot wait for what those lead to.
+    fn follows(&self, value: Value, first: Value) -> bool {
+        let (mut waiting, mut seen) = (vec![value], HashSet::new());
+        while let Some(value) = waiting.pop() {
+            if value == first {
+                return true;
+            }
+            // Inputs come before their readers.
+            if value > first && seen.insert(value) {
+                waiting.extend(self.inputs(value));
+            }
+        }
+        false
     }
 
     fn absorb_sum(&self, result: Value, other: Value, store: &mut Store) -> bool {
@@ -70,13 +89,19 @@ impl Fuser<'_> {
             // With one sample, what is added to a channel looks like a bias; both may be there.
             let slot = if store.bias.is_none() { &mut store.bias } else { &mut store.channel };
             *slot = Some(other);
-        } else if added.len() == shape[0] * channels && added[0] == shape[0] && store.channel.is_none() {
+        } else if is_row_a_sample(added, shape) && store.channel.is_none() {
             store.channel = Some(other);
         } else {
             return false;
         }
         true
     }
+}
+
+/// Whether a shape is `[n, 1, …, c]` for results of `[n, …, c]`.
+fn is_row_a_sample(added: &Shape, result: &Shape) -> bool {
+    let (n, c) = (result[0], result.channels());
+    added.rank() == result.rank() && added[0] == n && added.channels() == c && added.len() == n * c
 }
 
 fn is_sum(expr: &Expr) -> bool {
