@@ -36,7 +36,7 @@ impl Cpu {
         let pool = Pool::with_level(threads, level);
         let plural = if pool.threads() == 1 { "" } else { "s" };
         let name = format!("cpu, {} thread{plural}, {level:?}", pool.threads()).to_lowercase();
-        let state = Mutex::new(State { pool, scratch: Memory::zeros(0) });
+        let state = Mutex::new(State { pool, scratch: Memory::empty() });
         Cpu { name, state, shelf: Shelf::default() }
     }
 
@@ -45,10 +45,10 @@ impl Cpu {
     }
 
     /// A new tensor with any content.
-    fn fresh(&self, shape: &Shape, dtype: Dtype) -> (Tensor, *mut f32) {
-        let buffer = self.shelf.take(shape.len());
+    fn fresh(&self, shape: &Shape, dtype: Dtype) -> Result<(Tensor, *mut f32)> {
+        let buffer = self.shelf.take(shape.len())?;
         let start = buffer.memory().pointer();
-        (Tensor::new(shape.clone(), dtype, std::sync::Arc::new(buffer)), start)
+        Ok((Tensor::new(shape.clone(), dtype, std::sync::Arc::new(buffer)), start))
     }
 }
 
@@ -58,7 +58,7 @@ impl Device for Cpu {
     }
 
     fn upload(&self, array: &Array) -> Result<Tensor> {
-        let (tensor, start) = self.fresh(&array.shape, array.dtype());
+        let (tensor, start) = self.fresh(&array.shape, array.dtype())?;
         // SAFETY: the memory is new, as long as the array, and nobody else knows it yet.
         let to = unsafe { std::slice::from_raw_parts_mut(start, array.shape.len()) };
         match &array.data {
@@ -70,7 +70,7 @@ impl Device for Cpu {
     }
 
     fn zeros(&self, shape: &Shape, dtype: Dtype) -> Result<Tensor> {
-        let (tensor, start) = self.fresh(shape, dtype);
+        let (tensor, start) = self.fresh(shape, dtype)?;
         // SAFETY: as in `upload`.
         unsafe { std::slice::from_raw_parts_mut(start, shape.len()) }.fill(0.0);
         Ok(tensor)
@@ -101,7 +101,9 @@ impl Device for Cpu {
         let mut state = self.lock();
         let State { pool, scratch } = &mut *state;
         if scratch.len() < program.scratch {
-            *scratch = Memory::zeros(program.scratch);
+            // What is there goes first: the two need not fit together.
+            *scratch = Memory::empty();
+            *scratch = Memory::zeros(program.scratch)?;
         }
         let mut outputs = Outputs::default();
         let mut run = Run::new(program, executable.prepared()?, scratch.pointer());
@@ -109,11 +111,14 @@ impl Device for Cpu {
         for (name, value) in program.named() {
             let shape = program.graph.shape(value);
             let made = run.fresh(value).map(|tensor: &Tensor| tensor.reshaped(shape.clone()));
-            let tensor = made.unwrap_or_else(|| {
-                let (tensor, start) = self.fresh(shape, program.graph.operation(value).dtype);
-                run.hand_out(value, tensor.clone(), start);
-                tensor
-            });
+            let tensor = match made {
+                Some(tensor) => tensor,
+                None => {
+                    let (tensor, start) = self.fresh(shape, program.graph.operation(value).dtype)?;
+                    run.hand_out(value, tensor.clone(), start);
+                    tensor
+                }
+            };
             outputs.insert(name, tensor);
         }
         run.steps(pool);

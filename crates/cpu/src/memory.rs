@@ -1,15 +1,19 @@
 //! Memory of the device: aligned, and used again rather than given back.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tensor::Storage;
+use tensor::{Error, Result, Storage};
 
 /// A cache line, and the widest vector.
 const ALIGNMENT: usize = 64;
+
+/// As much as [`ALIGNMENT`].
+#[repr(align(64))]
+struct Line;
 
 /// 32-bit numbers, aligned to 64 bytes.
 pub(crate) struct Memory {
@@ -23,13 +27,27 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
+    /// Memory of no length.
+    pub fn empty() -> Memory {
+        Memory { start: NonNull::<Line>::dangling().cast(), len: 0 }
+    }
+
     /// Zeros.
-    pub fn zeros(len: usize) -> Memory {
-        let layout = Self::layout(len);
-        // SAFETY: the layout is never empty.
+    ///
+    /// # Errors
+    /// If the system has no such memory.
+    pub fn zeros(len: usize) -> Result<Memory> {
+        if len == 0 {
+            return Ok(Memory::empty());
+        }
+        let refused = || {
+            let what = format!("the system has no {} MiB of memory for this", len / (1 << 18));
+            Error::new(format!("{what}; take a smaller batch, `micro_batch` or network"))
+        };
+        let layout = Self::layout(len).ok_or_else(refused)?;
+        // SAFETY: the layout is not empty.
         let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start.cast()).unwrap_or_else(|| handle_alloc_error(layout));
-        Memory { start, len }
+        Ok(Memory { start: NonNull::new(start.cast()).ok_or_else(refused)?, len })
     }
 
     pub fn len(&self) -> usize {
@@ -40,15 +58,17 @@ impl Memory {
         self.start.as_ptr()
     }
 
-    fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len.max(1) * 4, ALIGNMENT).expect("a tensor fits into memory")
+    fn layout(len: usize) -> Option<Layout> {
+        Layout::from_size_align(len.checked_mul(4)?, ALIGNMENT).ok()
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeros` with this layout.
-        unsafe { dealloc(self.start.as_ptr().cast(), Self::layout(self.len)) }
+        if let Some(layout) = Self::layout(self.len).filter(|layout| layout.size() > 0) {
+            // SAFETY: allocated in `zeros` with this layout.
+            unsafe { dealloc(self.start.as_ptr().cast(), layout) }
+        }
     }
 }
 
@@ -61,9 +81,10 @@ const KEPT: usize = 8;
 
 impl Shelf {
     /// Memory of this length with any content.
-    pub fn take(&self, len: usize) -> Buffer {
+    pub fn take(&self, len: usize) -> Result<Buffer> {
         let free = self.lock().get_mut(&len).and_then(Vec::pop);
-        Buffer { memory: Some(free.unwrap_or_else(|| Memory::zeros(len))), shelf: self.clone() }
+        let memory = free.map_or_else(|| Memory::zeros(len), Ok)?;
+        Ok(Buffer { memory: Some(memory), shelf: self.clone() })
     }
 
     fn give(&self, memory: Memory) {

@@ -265,3 +265,9 @@ fn a_tensor_that_is_written_to_has_one_name() {
     assert_eq!(error, "input \"to\" [4] is written to, but input \"from\" [4] shares its memory");
     assert!(cpu.run(&executable, &bind(0..4, 4..8)).is_ok());
 }
+
+#[test]
+fn more_memory_than_there_is_is_an_error_that_says_what_to_do() {
+    let error = Cpu::new(1).zeros(&[1 << 45].into(), tensor::Dtype::Real).unwrap_err().to_string();
+    assert!(error.contains("MiB of memory") && error.contains("smaller batch"), "{error}");
+}

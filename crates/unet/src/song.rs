@@ -11,6 +11,8 @@ use crate::{
 /// Last layers of branches start this small, so that blocks start as identities.
 const LAST_GAIN: f64 = 1e-5;
 const EPS: f64 = 1e-6;
+/// More than 16 GB of them fit into no device's binding; the largest network of the paper has 296 million.
+const MOST_PARAMETERS: usize = 4_000_000_000;
 /// The slowest wave of the noise level's embedding.
 const LONGEST: f64 = 10_000.0;
 /// No dropout layer has this lane: a block's lane counts the parameters before it.
@@ -66,6 +68,10 @@ impl SongUNet {
         let last_norm = Norm::new(l, &format!("dec.{h}x{w}_aux_norm"), out, EPS)?;
         let last = ConvOptions { gain: LAST_GAIN, ..Default::default() };
         let last_conv = Conv::new(l, &format!("dec.{h}x{w}_aux_conv"), out, config.channels_out, last);
+        if layout.len > MOST_PARAMETERS {
+            let what = format!("the network has {} million parameters", layout.len / 1_000_000);
+            return Err(format!("{what}, at most {} million can be used", MOST_PARAMETERS / 1_000_000));
+        }
         Ok(SongUNet {
             config,
             layout,
