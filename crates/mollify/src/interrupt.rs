@@ -6,6 +6,7 @@ use pipeline::{Error, Interrupt};
 
 use crate::INTERRUPTED;
 use crate::problem::Problem;
+use crate::stderr::say;
 
 /// A flag that Ctrl-C sets from now on.
 pub(crate) fn on_ctrl_c() -> Result<Interrupt, Problem> {
@@ -16,7 +17,7 @@ pub(crate) fn on_ctrl_c() -> Result<Interrupt, Problem> {
             exit(i32::from(INTERRUPTED));
         }
         flag.set();
-        eprintln!("\nending after this tick; press Ctrl-C again to end at once");
+        say("\nending after this tick; press Ctrl-C again to end at once");
     };
     ctrlc::set_handler(handler)
         .map_err(|error| Problem::from(Error::new(format!("cannot listen to Ctrl-C: {error}"))))?;

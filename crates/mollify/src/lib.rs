@@ -12,6 +12,7 @@ mod resume;
 mod run_folder;
 mod snapshot_file;
 mod statistics;
+mod stderr;
 mod values;
 mod world;
 

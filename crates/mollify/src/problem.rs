@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::stderr::say;
 use pipeline::{Error, Failure, Report};
 
 /// Everything that is wrong.
@@ -27,7 +28,7 @@ impl Problem {
     pub(crate) fn show(&self) {
         let colours = io::stderr().is_terminal();
         let drawn: Vec<String> = self.0.iter().map(|report| report.draw(colours)).collect();
-        eprintln!("{}", drawn.join("\n\n"));
+        say(drawn.join("\n\n"));
     }
 }
 

@@ -9,6 +9,7 @@ use pipeline::{Act, After, Closing, Engine, Metric, Tick};
 use ports::Images;
 
 use crate::goal::{Goal, Goals};
+use crate::stderr::say;
 
 /// How often there is a line without a terminal.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -110,7 +111,7 @@ fn tell(mut progress: ResMut<Progress>, goals: Goals, tick: Res<Tick>, act: Res<
             }
         }
         None if closing.0 || progress.told.elapsed() >= PAUSE => {
-            eprintln!("{line}");
+            say(line);
             progress.told = Instant::now();
         }
         None => {}

@@ -11,6 +11,7 @@ use train::Checkpoint;
 
 use crate::goal::reopen;
 use crate::problem::Problem;
+use crate::stderr::say;
 
 /// Puts the newest good state of a run into its freshly wired world, and says how many ticks that has behind it.
 ///
@@ -20,7 +21,7 @@ pub(crate) fn resume(engine: &mut Engine, states: &Path, quiet: bool) -> Result<
     let newest = newest_good(states)?;
     for broken in &newest.broken {
         if !quiet {
-            eprintln!("warning: passing over a state: {}", broken.error);
+            say(format_args!("warning: passing over a state: {}", broken.error));
         }
     }
     let Some((path, state)) = newest.good else {

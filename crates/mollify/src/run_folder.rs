@@ -38,14 +38,15 @@ pub(crate) fn make(folder: &Path) -> Result<(), Problem> {
 /// Refuses to run over the states of an earlier run.
 pub(crate) fn expect_no_states(folder: &Path) -> Result<(), Problem> {
     let Newest { good, broken } = newest_good(folder)?;
-    let what = match (good, broken.is_empty()) {
+    let (what, help) = match (good, broken.is_empty()) {
         (None, true) => return Ok(()),
-        (None, false) => "a broken state".to_owned(),
-        (Some((_, state)), _) => format!("the state of a run after {} ticks", state.tick),
+        (None, false) => ("broken states only".to_owned(), "`--fresh` removes them and starts over"),
+        (Some((_, state)), _) => (
+            format!("the state of a run after {} ticks", state.tick),
+            "`--resume` goes on with that run, `--fresh` removes its states and weights and starts over",
+        ),
     };
-    Err(Error::new(format!("`{}` already holds {what}", folder.display()))
-        .help("`--resume` goes on with that run, `--fresh` removes its states and starts over")
-        .into())
+    Err(Error::new(format!("`{}` already holds {what}", folder.display())).help(help).into())
 }
 
 /// Removes the states and weights of an earlier run: older weights of a longer run would pass for the newest.

@@ -7,6 +7,7 @@ use ports::{Machine, Run};
 
 use crate::commands::Ending;
 use crate::problem::Problem;
+use crate::stderr::say;
 use crate::world::Point;
 use crate::{args, device, interrupt, metrics, progress, resume, run_folder, world};
 
@@ -20,7 +21,7 @@ pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, P
     let interrupt = interrupt::on_ctrl_c()?;
     let say = |line: String| {
         if !args.quiet {
-            eprintln!("{line}")
+            say(line)
         }
     };
     say(format!("computing on {}", machine.0.name()));
@@ -53,7 +54,7 @@ fn play(
     engine.world.insert_resource(run.clone());
     let say = |line: String| {
         if !args.quiet {
-            eprintln!("{line}")
+            say(line)
         }
     };
 
