@@ -108,16 +108,20 @@ fn an_old_run_is_not_overwritten_unasked() {
     assert!(ran.stderr.contains("`--resume` goes on with that run"), "{ran}");
     assert!(mollify.files("runs") == before, "something changed in the run's folder");
     mollify.succeed(&["run", "tiny.ron", "--fresh", "--quiet"]);
-    assert!(mollify.files("runs") == before, "a fresh run of the same pipeline ends the same");
+    let folder =
+        |name: &str| -> Vec<Vec<u8>> { mollify.files(name).into_iter().map(|(_, bytes)| bytes).collect() };
+    assert!(folder("runs/tiny") == folder("runs/tiny.1"), "a fresh run of the same pipeline ends the same");
 }
 
 #[test]
-fn a_fresh_run_leaves_no_weights_of_a_longer_one() {
+fn a_fresh_run_puts_a_longer_one_aside_whole() {
     let mollify = trained();
+    let before = mollify.files("runs/tiny");
     mollify.succeed(&["run", "tiny.ron", "--fresh", "--quiet", "--set", "images=16"]);
     let fresh: Mollify = mollify!().with_tiny();
     fresh.succeed(&["run", "tiny.ron", "--quiet", "--set", "images=16"]);
-    assert!(mollify.files("runs") == fresh.files("runs"), "something of the longer run is left");
+    assert!(mollify.files("runs/tiny") == fresh.files("runs/tiny"), "something of the longer run is left");
+    assert_eq!(mollify.files("runs/tiny.1").len(), before.len(), "something of the longer run is lost");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::folder::Folder;
 use crate::pictures::{Batch, Order, Pictures, Seen};
-use crate::positive;
+use crate::{batch_size, positive};
 
 /// Batches that each loader thread may be ahead.
 const AHEAD: usize = 2;
@@ -53,7 +53,7 @@ impl Node for Dataset {
     ];
 
     fn check(&self) -> Result<(), Mistake> {
-        positive("batch", self.batch)?;
+        batch_size(self.batch)?;
         positive("workers", self.workers)?;
         self.max_images.map_or(Ok(()), |images| positive("max_images", images))
     }

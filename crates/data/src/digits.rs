@@ -9,8 +9,8 @@ use pipeline::{Inputs, Mistake, Node, Shapes, This};
 use ports::{Compute, Images, Labels};
 use serde::Deserialize;
 
+use crate::batch_size;
 use crate::pictures::{Order, Pictures, Seen};
-use crate::positive;
 
 const FILE: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
@@ -34,7 +34,7 @@ impl Node for Digits {
         &[("batch", "how many images a tick"), ("seed", "which order they come in, 0 unless given")];
 
     fn check(&self) -> Result<(), Mistake> {
-        positive("batch", self.batch)
+        batch_size(self.batch)
     }
 
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {

@@ -31,6 +31,17 @@ pub fn plugin(engine: &mut Engine) {
     engine.keep::<Seen>();
 }
 
+/// A batch beyond this is a slip of the keyboard; each image of it needs memory at once.
+const LARGEST_BATCH: usize = 1 << 20;
+
+fn batch_size(count: usize) -> Result<(), Mistake> {
+    positive("batch", count)?;
+    if count <= LARGEST_BATCH {
+        return Ok(());
+    }
+    Err(Mistake::new("batch", format!("`batch` is {count}, expected at most {LARGEST_BATCH}")))
+}
+
 /// Wants at least 1 of something.
 fn positive(field: &str, count: usize) -> Result<(), Mistake> {
     if count > 0 {

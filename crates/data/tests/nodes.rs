@@ -222,6 +222,8 @@ fn counts_of_zero_are_mistakes() {
         let report = mistake(nodes);
         assert!(report.contains(&format!("`{field}` is 0, expected at least 1")), "{report}");
     }
+    let report = mistake(r#" "data": Digits(batch: 100000000000000) "#);
+    assert!(report.contains("`batch` is 100000000000000, expected at most 1048576"), "{report}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(crate) struct Run {
     /// Go on from the newest good state in the run folder
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Start over, removing the states, weights and metrics of an earlier run from the run folder
+    /// Start over; the folder of an earlier run is kept as `runs/NAME.1` and on
     #[arg(long, conflicts_with = "resume")]
     pub(crate) fresh: bool,
     /// Print errors only

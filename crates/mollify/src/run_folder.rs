@@ -1,7 +1,6 @@
 //! The folder of a run: its states and metrics, in `runs/NAME`.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use checkpoint::{Newest, newest_good};
@@ -40,53 +39,30 @@ pub(crate) fn expect_no_states(folder: &Path) -> Result<(), Problem> {
     let Newest { good, broken } = newest_good(folder)?;
     let (what, help) = match (good, broken.is_empty()) {
         (None, true) => return Ok(()),
-        (None, false) => ("broken states only".to_owned(), "`--fresh` removes them and starts over"),
+        (None, false) => ("broken states only".to_owned(), "`--fresh` puts them aside and starts over"),
         (Some((_, state)), _) => (
             format!("the state of a run after {} ticks", state.tick),
-            "`--resume` goes on with that run, `--fresh` removes its states and weights and starts over",
+            "`--resume` goes on with that run, `--fresh` puts it aside and starts over",
         ),
     };
     Err(Error::new(format!("`{}` already holds {what}", folder.display())).help(help).into())
 }
 
-/// Removes the states and weights of an earlier run: older weights of a longer run would pass for the newest.
-pub(crate) fn remove_states(folder: &Path) -> Result<(), Problem> {
-    for path in weights(folder)
-        .map_err(|error| Problem::new(format!("cannot read `{}`: {error}", folder.display())))?
-    {
-        remove(&path)?;
+/// Puts the folder of an earlier run aside under the first free name, `runs/NAME.1` and on: its weights must not pass
+/// for the new run's, and nothing of it is lost if the new run comes to nothing. A folder without
+/// any is left alone. Says where the earlier run is now.
+pub(crate) fn set_aside(folder: &Path) -> Result<Option<PathBuf>, Problem> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    if !entries.into_iter().any(|entry| entry.path().extension().is_some_and(|ext| ext == "safetensors")) {
+        return Ok(None);
     }
-    loop {
-        let Newest { good, broken } = newest_good(folder)?;
-        let paths: Vec<PathBuf> =
-            broken.into_iter().map(|broken| broken.path).chain(good.map(|(path, _)| path)).collect();
-        if paths.is_empty() {
-            return Ok(());
-        }
-        paths.iter().try_for_each(|path| remove(path))?;
-    }
-}
-
-fn remove(path: &Path) -> Result<(), Problem> {
-    fs::remove_file(path)
-        .map_err(|error| Problem::new(format!("cannot remove `{}`: {error}", path.display())))
-}
-
-/// What the `Checkpoint`s of an earlier run wrote besides states.
-fn weights(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("weights-") && name.ends_with(".safetensors") {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
+    let numbered = |n: u32| PathBuf::from(format!("{}.{n}", folder.display()));
+    let aside = (1..).map(numbered).find(|path| !path.exists()).unwrap_or_default();
+    fs::rename(folder, &aside).map_err(|error| {
+        Problem::new(format!("cannot rename `{}` to `{}`: {error}", folder.display(), aside.display()))
+    })?;
+    make(folder)?;
+    Ok(Some(aside))
 }
 
 /// The newest good state in a run's folder.

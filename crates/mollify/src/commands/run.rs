@@ -104,7 +104,10 @@ fn begin(args: &args::Run, engine: &mut Engine, run: &Run, swept: bool) -> Resul
     };
     if !args.resume {
         if args.fresh {
-            run_folder::remove_states(&states)?;
+            let aside = run_folder::set_aside(&states)?.filter(|_| !args.quiet);
+            aside
+                .iter()
+                .for_each(|aside| say(format_args!("the earlier run is in `{}` now", aside.display())));
         }
         run_folder::expect_no_states(&states)?;
         return Ok(0);
