@@ -169,7 +169,6 @@ fn a_missing_field_is_blamed_on_the_name() {
 }
 
 #[derive(Debug, Deserialize)]
-#[allow(dead_code)]
 struct Linked {
     node: Name,
     more: Vec<Name>,

@@ -2,6 +2,7 @@
 
 mod learn;
 mod sample;
+mod start;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use learn::*;
 pub use sample::*;
+pub use start::*;
 
 pub type Point = Vec<f32>;
 

@@ -1,17 +1,13 @@
 //! Checkpoints: what is written, what stays, and that a resumed run ends as the whole one.
 
-#[path = "world/mod.rs"]
-#[allow(dead_code, reason = "other tests need the rest")]
-mod world;
-
 use std::fs;
 use std::path::Path;
 
+use crate::world::{TRAINING, engine, mistake, ticks, weights};
 use mollify_train::{from_state, to_state};
 use pipeline::{Engine, Outcome, Saved};
 use ports::{Parameters, Run};
 use tempfile::TempDir;
-use world::{TRAINING, engine, mistake, ticks, weights};
 
 /// Writes a checkpoint each 12 images, and is over after 40.
 const CHECKPOINTS: &str = r#"

@@ -1,16 +1,13 @@
 //! Training runs of a tiny network: what each tick does, and what does not change the result.
 
-#[path = "world/mod.rs"]
-mod world;
-
 use std::sync::Arc;
 
+use crate::world::{TRAINING, engine, mistake, named, numbers, ticks, weights};
 use cpu::Cpu;
 use mollify_train::Update;
 use pipeline::{Engine, Outcome};
 use ports::{Gradients, Images, Machine, Parameters, Sigmas};
 use tensor::{Device, Reference};
-use world::{TRAINING, engine, mistake, named, numbers, ticks, weights};
 
 #[track_caller]
 fn wired(nodes: &str) -> Engine {

@@ -10,11 +10,7 @@ use philox::{Key, normal_f64};
 use ports::Denoise;
 use tensor::{Array, Bindings, Device, Graph, Reference, Tensor, compile};
 
-#[path = "world/mod.rs"]
-#[allow(dead_code, reason = "other tests need the rest")]
-mod world;
-
-use world::{Raw, tiny_network};
+use crate::world::{Raw, tiny_network};
 
 fn upload(numbers: &[f64]) -> Tensor {
     Reference.upload(&Array::new([numbers.len()], numbers.to_vec())).unwrap()

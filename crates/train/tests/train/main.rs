@@ -1,0 +1,6 @@
+//! Tests of training.
+
+mod checkpoints;
+mod formulas;
+mod training;
+mod world;
