@@ -1,10 +1,10 @@
 //! The hash itself: Philox4x32 with ten rounds.
 
 /// Factors of the two multiplications of a round.
-const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 
 /// What is added to the key after every round (the golden ratio and sqrt(3) - 1).
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// Hashes a counter under a key into four random words.
 ///

@@ -6,7 +6,7 @@ mod key;
 mod permute;
 pub mod stream;
 
-pub use block::block;
+pub use block::{FACTORS, WEYL, block};
 pub use draw::{
     bits, half, normal, normal_f64, normals, normals_f64, threshold, uniform, uniform_f64, unit, unit_f64,
 };

@@ -48,7 +48,7 @@ impl Program {
     }
 }
 
-/// Inputs that are handed out as they are become copies, so that every output has memory of its own.
+/// Inputs that are handed out as they are become copies, so that no output shares memory with an input.
 fn hand_out_copies(graph: &mut Graph) {
     for at in 0..graph.outputs().len() {
         let value = root(graph, graph.outputs()[at].value);

@@ -1,6 +1,6 @@
 //! Random numbers by row: what element `i` of a sample draws depends on the sample's key and `i` alone.
 
-use philox::Row;
+use philox::{FACTORS, Row, WEYL};
 
 use super::math;
 use super::pointer::Parts;
@@ -8,10 +8,6 @@ use crate::{Kernel, Level, Pool, Simd};
 
 /// Counters that are hashed together, so that the hash becomes SIMD code.
 const TOGETHER: usize = 16;
-
-/// The constants of Philox4x32, which `philox` keeps to itself.
-const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// Dropout of a sample's elements: element `i` stays where `philox::half(row, i) >= threshold`.
 #[derive(Clone, Copy)]
