@@ -39,6 +39,11 @@ impl Program {
         self.places.get(&value).copied().unwrap_or_else(|| panic!("{value} has no place"))
     }
 
+    /// The value whose memory this one shares: reshapes move nothing.
+    pub fn root(&self, value: Value) -> Value {
+        root(&self.graph, value)
+    }
+
     /// The names of the tensors that a run hands out, with the values they hold.
     pub fn named(&self) -> impl Iterator<Item = (&str, Value)> {
         self.graph.outputs().iter().filter_map(|output| match &output.to {

@@ -1,0 +1,155 @@
+//! What lowering does in one go that a program has as several steps.
+//!
+//! - A value of a row a sample that is only summed over samples, into the gradients: its rows are folded together with
+//!   those of other values, in one dispatch ([`folds`](crate::folds)).
+//! - The statistics of a group norm that a convolution loads first: the pass that works them out activates as well.
+
+use std::collections::{HashMap, HashSet};
+
+use tensor::{Expr, Fold, Kernel, Op, Place, Program, Step, Value};
+
+/// A part of each row of a value that is summed over samples and added to a part of an input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RowFold {
+    /// Where it starts in a row, and how long it is.
+    pub start: usize,
+    pub len: usize,
+    pub input: Value,
+    pub offset: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    folds: HashMap<Value, Vec<RowFold>>,
+    /// Statistics that the convolution which loads them first works out.
+    fused_stats: HashSet<Value>,
+    /// What steps make that others do already.
+    done: HashSet<Value>,
+    /// The folds among them: what is added, and the part of an input that it is added to.
+    folded: HashSet<(Value, (Value, usize))>,
+}
+
+impl Patterns {
+    pub fn find(program: &Program) -> Self {
+        let mut patterns = Patterns::default();
+        let readers = readers(program);
+        let written: HashSet<Value> = program.steps.iter().filter_map(writes_over).collect();
+        for step in &program.steps {
+            for made in step.outputs.iter().filter(|made| made.into.is_none()) {
+                patterns.find_folds(program, made.value, &readers, &written);
+            }
+        }
+        patterns.find_stats(program, &readers);
+        patterns
+    }
+
+    pub fn folds_of(&self, value: Value) -> Option<Vec<RowFold>> {
+        self.folds.get(&value).cloned()
+    }
+
+    pub fn is_done_elsewhere(&self, step: &Step) -> bool {
+        let made = step.outputs[0];
+        match made.into {
+            Some(into) => self.folded.contains(&(made.value, into)),
+            None => self.done.contains(&made.value) || self.fused_stats.contains(&made.value),
+        }
+    }
+
+    /// Whether the convolution that loads these statistics has to work them out.
+    pub fn are_fused(&self, stats: Value) -> bool {
+        self.fused_stats.contains(&stats)
+    }
+
+    fn find_folds(
+        &mut self,
+        program: &Program,
+        value: Value,
+        readers: &HashMap<Value, Vec<usize>>,
+        written: &HashSet<Value>,
+    ) {
+        let Some(n) = program.graph.shape(value).first().copied() else { return };
+        if !matches!(program.place(value), Place::Scratch { .. }) {
+            return;
+        }
+        let row = program.graph.shape(value).len() / n.max(1);
+        let (mut folds, mut folded, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        let mut waiting = vec![(value, 0, row)];
+        while let Some((value, start, len)) = waiting.pop() {
+            for step in readers.get(&value).into_iter().flatten().map(|at| &program.steps[*at]) {
+                match row_part(program, step) {
+                    Some(Part::Slice(slice, from, part)) => {
+                        waiting.push((slice, start + from, part));
+                        done.push(slice);
+                    }
+                    Some(Part::Fold(sum, (input, offset))) if !written.contains(&input) => {
+                        folds.push(RowFold { start, len, input, offset });
+                        folded.push((sum, (input, offset)));
+                    }
+                    _ => return,
+                }
+            }
+        }
+        if !folds.is_empty() {
+            self.folded.extend(folded);
+            self.done.extend(done);
+            self.folds.insert(value, folds);
+        }
+    }
+
+    fn find_stats(&mut self, program: &Program, readers: &HashMap<Value, Vec<usize>>) {
+        for step in &program.steps {
+            let Kernel::Plain { op: Op::GroupStats { .. }, inputs } = &step.kernel else { continue };
+            let stats = step.outputs[0].value;
+            let Some(first) = readers.get(&stats).and_then(|readers| readers.first()) else { continue };
+            let Kernel::Conv(conv) = &program.steps[*first].kernel else { continue };
+            let norm = conv.load.norm.as_ref().filter(|norm| norm.stats == stats);
+            if norm.is_some() && program.root(conv.load.source) == program.root(inputs[0]) {
+                self.fused_stats.insert(stats);
+            }
+        }
+    }
+}
+
+/// What a step does with the rows of the only value it reads.
+enum Part {
+    /// Makes a value of the part from an element on, of a length.
+    Slice(Value, usize, usize),
+    /// Sums them to a value that is added to a part of an input.
+    Fold(Value, (Value, usize)),
+}
+
+fn row_part(program: &Program, step: &Step) -> Option<Part> {
+    let made = step.outputs[0];
+    match (&step.kernel, made.into) {
+        (Kernel::Plain { op: Op::Slice { axis: 1, start, .. }, inputs }, None) => {
+            let inner: usize = program.graph.shape(inputs[0])[2..].iter().product();
+            let shape = program.graph.shape(made.value);
+            Some(Part::Slice(made.value, start * inner, shape[1] * inner))
+        }
+        (Kernel::Reduce { map, by: Fold::Sum, axes }, Some(into)) => {
+            let plain = step.accumulate && axes == &[0] && map.exprs == [Expr::Input(0)];
+            let whole = map.shape.len() == program.graph.shape(map.inputs[0]).len();
+            (plain && whole).then_some(Part::Fold(made.value, into))
+        }
+        _ => None,
+    }
+}
+
+/// The steps that read each value, seen through reshapes, in their order.
+fn readers(program: &Program) -> HashMap<Value, Vec<usize>> {
+    let mut readers: HashMap<Value, Vec<usize>> = HashMap::new();
+    for (at, step) in program.steps.iter().enumerate() {
+        for input in step.kernel.inputs() {
+            let readers = readers.entry(program.root(input)).or_default();
+            if readers.last() != Some(&at) {
+                readers.push(at);
+            }
+        }
+    }
+    readers
+}
+
+/// The input that a step overwrites: what is added to it may not wait until then.
+fn writes_over(step: &Step) -> Option<Value> {
+    step.outputs[0].into.filter(|_| !step.accumulate).map(|(input, _)| input)
+}

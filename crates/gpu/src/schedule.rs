@@ -1,0 +1,205 @@
+//! Lowers a program to dispatches: which kernels run, on what, in which order. It needs no adapter.
+
+use std::collections::HashMap;
+
+use tensor::{Dtype, Kernel, Made, Op, Place, Program, Shape, Step, Value};
+
+use crate::call::{Call, Memory, View};
+use crate::folds::Folds;
+use crate::patterns::Patterns;
+use crate::shader::Element;
+
+/// What a program is on a GPU.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    pub calls: Vec<Call>,
+    /// The memory that calls make for each other.
+    pub made: Vec<Room>,
+    pub constants: Vec<Constant>,
+}
+
+/// Memory of a program's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Room {
+    pub element: Element,
+    pub len: usize,
+    /// What lies there, for messages.
+    pub what: String,
+}
+
+impl Room {
+    pub fn bytes(&self) -> usize {
+        self.element.bytes() * self.len
+    }
+}
+
+/// Numbers that are known before the first run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+}
+
+/// What an adapter offers to lowering.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Offer {
+    /// Bytes of the largest binding.
+    pub largest_binding: usize,
+    /// Whether tensors may be stored in 16 bits.
+    pub halves: bool,
+}
+
+impl Schedule {
+    pub fn new(program: &Program, offer: Offer) -> Self {
+        let mut lowering = Lowering {
+            program,
+            offer,
+            patterns: Patterns::find(program),
+            views: HashMap::new(),
+            folds: Folds::default(),
+            schedule: Schedule::default(),
+        };
+        for step in &program.steps {
+            lowering.step(step);
+        }
+        lowering.flush_folds();
+        lowering.schedule
+    }
+}
+
+/// A program on its way to a [`Schedule`]. Each file of `kernels/` knows how to lower some steps.
+pub(crate) struct Lowering<'a> {
+    pub program: &'a Program,
+    pub offer: Offer,
+    pub patterns: Patterns,
+    pub folds: Folds,
+    pub schedule: Schedule,
+    /// Where values lie that steps or constants have made.
+    views: HashMap<Value, View>,
+}
+
+impl<'a> Lowering<'a> {
+    fn step(&mut self, step: &'a Step) {
+        if self.patterns.is_done_elsewhere(step) {
+            return;
+        }
+        match &step.kernel {
+            Kernel::Map(map) => self.map(map, step),
+            Kernel::Reduce { map, by, axes } => self.reduce(map, *by, axes, step),
+            Kernel::Conv(conv) => self.conv(conv, &step.outputs[0]),
+            Kernel::ConvWeightGradient(gradient) => self.conv_weight_gradient(gradient, step),
+            Kernel::NormalizeGradient(gradient) => self.normalize_backward(gradient, step),
+            Kernel::Plain { op, inputs } => self.plain(op, inputs, step),
+        }
+    }
+
+    fn plain(&mut self, op: &'a Op, inputs: &[Value], step: &Step) {
+        let out = &step.outputs[0];
+        match op {
+            Op::MatMul { transpose_left, transpose_right } => {
+                self.matmul(inputs, [*transpose_left, *transpose_right], step)
+            }
+            Op::Resample(resample) => self.resample(inputs[0], resample, out),
+            Op::GroupStats { groups, eps } => self.group_stats(inputs[0], *groups, *eps, out),
+            Op::Normalize(normalize) => self.normalize(normalize, inputs, out),
+            Op::NormalizeSums(normalize) => self.normalize_sums(normalize, inputs, out),
+            Op::NormalizeGradient(normalize) => self.normalize_gradient(normalize, inputs, out),
+            Op::Softmax => self.softmax(inputs[0], out),
+            Op::SoftmaxGradient => self.softmax_gradient(inputs, out),
+            Op::Attention { heads } => self.attention(inputs[0], *heads, out),
+            Op::AttentionGradient { heads } => self.attention_gradient(inputs, *heads, out),
+            Op::Concat { axis } => self.concat(inputs, *axis, out),
+            Op::Slice { axis, start, .. } => self.slice(inputs[0], *axis, *start, out),
+            Op::Pad { amounts } => self.pad(inputs[0], amounts, out),
+            Op::Transpose { permutation } => self.transpose(inputs[0], permutation, out),
+            Op::Random { distribution, lane } => self.random(*distribution, *lane, inputs[0], out),
+            op => unreachable!("{op:?} is no step of its own"),
+        }
+    }
+
+    pub fn shape(&self, value: Value) -> &'a Shape {
+        self.program.graph.shape(value)
+    }
+
+    pub fn sizes<const N: usize>(&self, value: Value) -> [usize; N] {
+        std::array::from_fn(|axis| self.shape(value)[axis])
+    }
+
+    /// The operation that made a value, seen through reshapes.
+    pub fn op(&self, value: Value) -> &'a Op {
+        &self.program.graph.operation(value).op
+    }
+
+    pub fn push(&mut self, call: Call) {
+        self.schedule.calls.push(call);
+    }
+
+    /// How a value's elements lie in memory of the program's own.
+    pub fn element(&self, value: Value) -> Element {
+        match self.program.graph.operation(value).dtype {
+            Dtype::Real => Element::F32,
+            Dtype::Bits => Element::U32,
+        }
+    }
+
+    /// Where to read a value.
+    pub fn view(&mut self, value: Value) -> View {
+        match self.program.place(value) {
+            Place::Scratch { .. } => self.views[&self.program.root(value)],
+            Place::Table { input } => self.table(input),
+            _ => self.given(value),
+        }
+    }
+
+    /// Where a step writes.
+    pub fn result(&mut self, made: &Made) -> View {
+        if let Some((input, offset)) = made.into {
+            return View { memory: Memory::Bound(input), element: Element::F32, offset };
+        }
+        if !matches!(self.program.place(made.value), Place::Scratch { .. }) {
+            return self.given(made.value);
+        }
+        let root = self.program.root(made.value);
+        let view = match self.patterns.folds_of(root) {
+            Some(folds) => self.make_to_fold(made.value, folds),
+            None => {
+                let what = format!("{} {}", made.value, self.shape(made.value));
+                self.work(self.element(made.value), self.shape(made.value).len(), what)
+            }
+        };
+        self.views.insert(root, view);
+        view
+    }
+
+    /// The place of a value that lies outside of the program's own memory.
+    fn given(&self, value: Value) -> View {
+        let element = if self.element(value) == Element::U32 { Element::U32 } else { Element::F32 };
+        match self.program.place(value) {
+            Place::Bound { input, offset } => View { memory: Memory::Bound(input), element, offset },
+            Place::Fresh { output } => View { memory: Memory::Fresh(output), element, offset: 0 },
+            place => unreachable!("{value} is a {place:?}, which is no memory"),
+        }
+    }
+
+    /// New memory for a few calls.
+    pub fn work(&mut self, element: Element, len: usize, what: impl Into<String>) -> View {
+        self.schedule.made.push(Room { element, len, what: what.into() });
+        View { memory: Memory::Made(self.schedule.made.len() - 1), element, offset: 0 }
+    }
+
+    fn table(&mut self, table: Value) -> View {
+        if let Some(view) = self.views.get(&table) {
+            return *view;
+        }
+        let Op::Table { values } = self.op(table) else { unreachable!("{table} is a table") };
+        let view = self.constant(Constant::F32(values.iter().map(|value| *value as f32).collect()));
+        self.views.insert(table, view);
+        view
+    }
+
+    pub fn constant(&mut self, numbers: Constant) -> View {
+        let element = if matches!(numbers, Constant::F32(_)) { Element::F32 } else { Element::U32 };
+        self.schedule.constants.push(numbers);
+        View { memory: Memory::Constant(self.schedule.constants.len() - 1), element, offset: 0 }
+    }
+}
