@@ -24,12 +24,19 @@ pub struct View {
     pub element: Element,
     /// In elements.
     pub offset: usize,
+    /// In elements: a kernel touches no others.
+    pub len: usize,
 }
 
 impl View {
     /// The elements from `by` on.
     pub fn skip(self, by: usize) -> View {
-        View { offset: self.offset + by, ..self }
+        View { offset: self.offset + by, len: self.len - by, ..self }
+    }
+
+    /// The first `len` elements.
+    pub fn first(self, len: usize) -> View {
+        View { len, ..self }
     }
 }
 
@@ -99,9 +106,18 @@ impl Call {
     }
 
     /// Binds a tensor that the kernel does without if need be; `wide` to read it by fours.
-    pub fn read_maybe(mut self, name: &'static str, view: Option<View>, wide: bool) -> Self {
+    pub fn read_maybe(self, name: &'static str, view: Option<View>, wide: bool) -> Self {
+        self.operand_maybe(name, view, Access::Read, wide)
+    }
+
+    /// Binds a tensor that the kernel may go without writing.
+    pub fn write_maybe(self, name: &'static str, view: Option<View>, wide: bool) -> Self {
+        self.operand_maybe(name, view, Access::Write, wide)
+    }
+
+    fn operand_maybe(mut self, name: &'static str, view: Option<View>, access: Access, wide: bool) -> Self {
         match view {
-            Some(view) => self.operand(name, view, Access::Read, wide),
+            Some(view) => self.operand(name, view, access, wide),
             None => {
                 self.shader.absent.push(name);
                 self
@@ -110,7 +126,12 @@ impl Call {
     }
 
     pub fn operand(mut self, name: &'static str, view: View, access: Access, wide: bool) -> Self {
-        debug_assert!(!wide || view.offset.is_multiple_of(4), "{name} of {} starts at {}", self.label, view.offset);
+        debug_assert!(
+            !wide || view.offset.is_multiple_of(4),
+            "{name} of {} starts at {}",
+            self.label,
+            view.offset
+        );
         self.shader.operands.push(Operand { name, element: view.element, access, wide, shared: false });
         self.views.push(view);
         self

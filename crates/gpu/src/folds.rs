@@ -59,9 +59,9 @@ impl Lowering<'_> {
             Some(room) => room,
             None => self.work(Element::F32, 0, "rows of gradients"),
         };
-        self.folds.room = Some(room);
         let Memory::Made(at) = room.memory else { unreachable!("the room for rows is made") };
         self.schedule.made[at].len = self.schedule.made[at].len.max(from + len);
+        self.folds.room = Some(room.first(self.schedule.made[at].len));
         let job = |fold: &RowFold| Job {
             from: from + fold.start,
             rows,
@@ -71,7 +71,7 @@ impl Lowering<'_> {
             to: fold.offset,
         };
         self.folds.jobs.extend(folds.iter().map(job));
-        room.skip(from)
+        View { offset: from, len, ..room }
     }
 
     /// Folds the rows that wait: a dispatch for each tensor that they go to.
@@ -87,8 +87,11 @@ impl Lowering<'_> {
                 jobs.iter().filter(|job| job.input == input).flat_map(|job| job.chunks()).collect();
             let count = chunks.len();
             let table = self.constant(Constant::U32(chunks.into_flattened()));
-            let to = View { memory: Memory::Bound(input), element: Element::F32, offset: 0 };
-            self.push(Call::new(&FOLD_ROWS).read("chunks", table).read("rows", room).write("to", to).over(count));
+            let len = self.shape(input).len();
+            let to = View { memory: Memory::Bound(input), element: Element::F32, offset: 0, len };
+            self.push(
+                Call::new(&FOLD_ROWS).read("chunks", table).read("rows", room).write("to", to).over(count),
+            );
         }
     }
 }

@@ -55,9 +55,9 @@ impl Patterns {
         }
     }
 
-    /// Whether the convolution that loads these statistics has to work them out.
-    pub fn are_fused(&self, stats: Value) -> bool {
-        self.fused_stats.contains(&stats)
+    /// Whether the convolution that loads these statistics has to work them out: once only, as it is the first.
+    pub fn take_fused(&mut self, stats: Value) -> bool {
+        self.fused_stats.remove(&stats)
     }
 
     fn find_folds(

@@ -47,6 +47,8 @@ pub struct Offer {
     pub largest_binding: usize,
     /// Whether tensors may be stored in 16 bits.
     pub halves: bool,
+    /// Whether workgroups may multiply tiles of matrices together.
+    pub cooperative: bool,
 }
 
 impl Schedule {
@@ -154,7 +156,8 @@ impl<'a> Lowering<'a> {
     /// Where a step writes.
     pub fn result(&mut self, made: &Made) -> View {
         if let Some((input, offset)) = made.into {
-            return View { memory: Memory::Bound(input), element: Element::F32, offset };
+            let len = self.shape(made.value).len();
+            return View { memory: Memory::Bound(input), element: Element::F32, offset, len };
         }
         if !matches!(self.program.place(made.value), Place::Scratch { .. }) {
             return self.given(made.value);
@@ -174,9 +177,10 @@ impl<'a> Lowering<'a> {
     /// The place of a value that lies outside of the program's own memory.
     fn given(&self, value: Value) -> View {
         let element = if self.element(value) == Element::U32 { Element::U32 } else { Element::F32 };
+        let len = self.shape(value).len();
         match self.program.place(value) {
-            Place::Bound { input, offset } => View { memory: Memory::Bound(input), element, offset },
-            Place::Fresh { output } => View { memory: Memory::Fresh(output), element, offset: 0 },
+            Place::Bound { input, offset } => View { memory: Memory::Bound(input), element, offset, len },
+            Place::Fresh { output } => View { memory: Memory::Fresh(output), element, offset: 0, len },
             place => unreachable!("{value} is a {place:?}, which is no memory"),
         }
     }
@@ -184,7 +188,7 @@ impl<'a> Lowering<'a> {
     /// New memory for a few calls.
     pub fn work(&mut self, element: Element, len: usize, what: impl Into<String>) -> View {
         self.schedule.made.push(Room { element, len, what: what.into() });
-        View { memory: Memory::Made(self.schedule.made.len() - 1), element, offset: 0 }
+        View { memory: Memory::Made(self.schedule.made.len() - 1), element, offset: 0, len }
     }
 
     fn table(&mut self, table: Value) -> View {
@@ -198,8 +202,11 @@ impl<'a> Lowering<'a> {
     }
 
     pub fn constant(&mut self, numbers: Constant) -> View {
-        let element = if matches!(numbers, Constant::F32(_)) { Element::F32 } else { Element::U32 };
+        let (element, len) = match &numbers {
+            Constant::F32(numbers) => (Element::F32, numbers.len()),
+            Constant::U32(numbers) => (Element::U32, numbers.len()),
+        };
         self.schedule.constants.push(numbers);
-        View { memory: Memory::Constant(self.schedule.constants.len() - 1), element, offset: 0 }
+        View { memory: Memory::Constant(self.schedule.constants.len() - 1), element, offset: 0, len }
     }
 }

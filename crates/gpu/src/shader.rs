@@ -103,7 +103,7 @@ fn piece(workgroup: vec3<u32>, workgroups: vec3<u32>) -> u32 { return workgroup.
 pub struct Shader {
     pub source: &'static Source,
     pub operands: Vec<Operand>,
-    /// Operands that this use goes without: they read as 0.
+    /// Operands that this use goes without: they read as 0, and forget what is written.
     pub absent: Vec<&'static str>,
     /// Read as `given.NAME`; after them come the offsets of the operands.
     pub numbers: Vec<(&'static str, NumberType)>,
@@ -134,6 +134,8 @@ impl Shader {
         for name in &self.absent {
             line(&mut text, format_args!("fn read_{name}(i: u32) -> f32 {{ return 0.0; }}"));
             line(&mut text, format_args!("fn read_{name}4(i: u32) -> vec4<f32> {{ return vec4<f32>(); }}"));
+            line(&mut text, format_args!("fn write_{name}(i: u32, v: f32) {{}}"));
+            line(&mut text, format_args!("fn write_{name}4(i: u32, v: vec4<f32>) {{}}"));
         }
         text += &self.formulas;
         for part in self.source.parts.iter().chain([&self.source.text]) {
@@ -167,9 +169,15 @@ impl Operand {
         let (stored, computed) = (element.name(), element.computed());
         let memory = if *wide { format!("array<vec4<{stored}>>") } else { format!("array<{stored}>") };
         let access = if *access == Access::Write || *shared { "read_write" } else { "read" };
-        line(text, format_args!("@group(0) @binding({binding}) var<storage, {access}> memory_{name}: {memory};"));
+        line(
+            text,
+            format_args!("@group(0) @binding({binding}) var<storage, {access}> memory_{name}: {memory};"),
+        );
         let (one, four) = match wide {
-            true => ("[(given.NAME_at + i) / 4u][(given.NAME_at + i) % 4u]", "memory_NAME[(given.NAME_at + i) / 4u]"),
+            true => (
+                "[(given.NAME_at + i) / 4u][(given.NAME_at + i) % 4u]",
+                "memory_NAME[(given.NAME_at + i) / 4u]",
+            ),
             false => (
                 "[given.NAME_at + i]",
                 "STORED(memory_NAME[given.NAME_at + i], memory_NAME[given.NAME_at + i + 1u], \
@@ -178,18 +186,31 @@ impl Operand {
         };
         let named = |what: &str| what.replace("NAME", name).replace("STORED", &format!("vec4<{stored}>"));
         let (one, four) = (named(one), named(four));
-        line(text, format_args!("fn read_{name}(i: u32) -> {computed} {{ return {computed}(memory_{name}{one}); }}"));
         line(
             text,
-            format_args!("fn read_{name}4(i: u32) -> vec4<{computed}> {{ return vec4<{computed}>({four}); }}"),
+            format_args!("fn read_{name}(i: u32) -> {computed} {{ return {computed}(memory_{name}{one}); }}"),
+        );
+        line(
+            text,
+            format_args!(
+                "fn read_{name}4(i: u32) -> vec4<{computed}> {{ return vec4<{computed}>({four}); }}"
+            ),
         );
         if self.access == Access::Write {
-            line(text, format_args!("fn write_{name}(i: u32, v: {computed}) {{ memory_{name}{one} = {stored}(v); }}"));
+            line(
+                text,
+                format_args!(
+                    "fn write_{name}(i: u32, v: {computed}) {{ memory_{name}{one} = {stored}(v); }}"
+                ),
+            );
             line(text, format_args!("fn write_{name}4(i: u32, v: vec4<{computed}>) {{"));
             match wide {
                 true => line(text, format_args!("    {four} = vec4<{stored}>(v);")),
                 false => (0..4).for_each(|at| {
-                    line(text, format_args!("    memory_{name}[given.{name}_at + i + {at}u] = {stored}(v[{at}]);"))
+                    line(
+                        text,
+                        format_args!("    memory_{name}[given.{name}_at + i + {at}u] = {stored}(v[{at}]);"),
+                    )
                 }),
             }
             *text += "}\n";

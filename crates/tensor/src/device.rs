@@ -25,11 +25,37 @@ pub trait Device: Send + Sync + 'static {
     /// Waits for what has to be computed first and copies the numbers back.
     fn download(&self, tensor: &Tensor) -> Result<Array>;
 
+    /// Starts copying a tensor to the host, as it is now. A device that computes ahead need not have come to it yet.
+    fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
+        let array = self.download(tensor)?;
+        Ok(Fetch::later(move || Ok(array)))
+    }
+
+    /// Lets the device begin with everything that it was asked for: called once a tick.
+    fn submit(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Readies a program; afterwards [`run`](Self::run) allocates nothing but its results.
     fn prepare(&self, program: Program) -> Result<Executable>;
 
     /// Runs a program once. Tensors that it stores to or accumulates into change in place.
     fn run(&self, executable: &Executable, bindings: &Bindings) -> Result<Outputs>;
+}
+
+/// Numbers on their way to the host.
+pub struct Fetch(Box<dyn FnOnce() -> Result<Array> + Send + Sync>);
+
+impl Fetch {
+    /// For devices: what to wait for.
+    pub fn later(wait: impl FnOnce() -> Result<Array> + Send + Sync + 'static) -> Self {
+        Fetch(Box::new(wait))
+    }
+
+    /// Waits for the numbers.
+    pub fn wait(self) -> Result<Array> {
+        self.0()
+    }
 }
 
 /// A tensor on a device: a cheap handle to shared memory, possibly to a part of it.

@@ -13,7 +13,7 @@ mod reference;
 mod shape;
 
 pub use array::{Array, Data};
-pub use device::{Bindings, Device, Error, Executable, Outputs, Result, Storage, Tensor};
+pub use device::{Bindings, Device, Error, Executable, Fetch, Outputs, Result, Storage, Tensor};
 pub use expr::{Binary, Expr, Unary};
 pub use gradient::gradients;
 pub use graph::{Destination, Graph, GroupNorm, Operation, Output, Value};

@@ -1,0 +1,263 @@
+//! A GPU as a device of tensor programs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tensor::{
+    Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Outputs, Program, Result, Shape, Tensor,
+};
+
+use crate::adapter::Adapter;
+use crate::download;
+use crate::errors::Reports;
+use crate::executor::Prepared;
+use crate::memory::{Block, Buffer, Shelf, padded};
+use crate::pipelines::{Mode, Pipelines};
+use crate::profile::{Profile, Times};
+use crate::queue::Queue;
+use crate::{Offer, Plan, Schedule};
+
+/// Bytes from which an upload takes new memory, which the host writes to directly.
+const LARGE_UPLOAD: usize = 1 << 22;
+
+/// Runs programs on a GPU.
+pub struct Gpu(Arc<Inner>);
+
+pub(crate) struct Inner {
+    name: String,
+    pub device: wgpu::Device,
+    pub offer: Offer,
+    reports: Reports,
+    shelf: Shelf,
+    state: Mutex<State>,
+}
+
+/// What runs share, one at a time.
+pub(crate) struct State {
+    pub queue: Queue,
+    pub pipelines: Pipelines,
+    /// Memory of whichever program runs, the largest slot first.
+    pub slots: Vec<Block>,
+    pub profile: Option<Profile>,
+}
+
+impl Gpu {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// If it lacks something, or its driver refuses.
+    pub fn open(adapter: &Adapter, mode: Mode) -> Result<Self> {
+        let (device, queue) = adapter.open()?;
+        let reports = Reports::default();
+        reports.listen(&device);
+        let state = State {
+            queue: Queue::new(&device, queue, reports.clone()),
+            pipelines: Pipelines::new(&device, mode, &adapter.wgpu),
+            slots: Vec::new(),
+            profile: None,
+        };
+        let checked = if mode == Mode::Checked { ", checked" } else { "" };
+        Ok(Gpu(Arc::new(Inner {
+            name: format!("gpu, {adapter}{checked}"),
+            device,
+            offer: adapter.offer(),
+            reports,
+            shelf: Shelf::default(),
+            state: Mutex::new(state),
+        })))
+    }
+
+    /// Takes the time of every dispatch from now on, which makes them slower.
+    ///
+    /// # Errors
+    /// If the adapter has no timestamps.
+    pub fn profile(&self) -> Result<()> {
+        if !self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Err(Error::new(format!("{} has no timestamps to profile with", self.0.name)));
+        }
+        let mut state = self.0.lock();
+        let profile = Profile::new(&self.0.device, state.queue.raw());
+        state.profile = Some(profile);
+        Ok(())
+    }
+
+    /// What each kernel took since [`profile`](Self::profile), the longest first.
+    pub fn times(&self) -> Result<Vec<(String, Times)>> {
+        let mut state = self.0.lock();
+        state.read_profile(&self.0.device)?;
+        Ok(state.profile.as_ref().map(Profile::times).unwrap_or_default())
+    }
+
+    /// How many dispatches were recorded, and how many submissions they went with, since the start.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.0.lock();
+        (state.queue.recorded, state.queue.submissions)
+    }
+
+    /// Gives the GPU back at once: whatever still uses it fails as if it had been lost.
+    pub fn destroy(&self) {
+        self.0.device.destroy();
+        self.0.reports.lose("it was given back");
+    }
+
+    fn fresh(&self, shape: &Shape, dtype: Dtype, what: &str) -> Result<(Tensor, Block)> {
+        let buffer = self.0.shelf.take(&self.0.device, padded(4 * shape.len()), what)?;
+        let block = buffer.block.clone();
+        Ok((Tensor::new(shape.clone(), dtype, Arc::new(buffer)), block))
+    }
+}
+
+impl Inner {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Makes the shared memory large enough for slots of these sizes.
+    fn grow(&mut self, device: &wgpu::Device, plan: &Plan) -> Result<()> {
+        let too_small = |(slot, bytes): (&Block, &usize)| slot.buffer.size() < padded(*bytes);
+        if self.slots.iter().zip(&plan.slots).any(too_small) {
+            // Commands that use what goes have to be on their way.
+            self.queue.submit()?;
+        }
+        for (at, bytes) in plan.slots.iter().enumerate() {
+            let bytes = padded(*bytes);
+            let fits = self.slots.get(at).is_some_and(|slot| slot.buffer.size() >= bytes);
+            if !fits {
+                // What is there goes first: the two need not fit together.
+                if at < self.slots.len() {
+                    self.slots[at].buffer.destroy();
+                }
+                let slot = Block::new(device, bytes, &format!("the largest {} of its tensors", at + 1))?;
+                match self.slots.get_mut(at) {
+                    Some(old) => *old = slot,
+                    None => self.slots.push(slot),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn read_profile(&mut self, device: &wgpu::Device) -> Result<()> {
+        if !self.profile.as_ref().is_some_and(Profile::has_pending) {
+            return Ok(());
+        }
+        let Some(mut profile) = self.profile.take() else { return Ok(()) };
+        profile.resolve(self.queue.copies());
+        self.queue.submit()?;
+        let read = profile.read(device);
+        self.profile = Some(profile);
+        read
+    }
+}
+
+impl Device for Gpu {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn upload(&self, array: &Array) -> Result<Tensor> {
+        let rounded: Vec<f32>;
+        let content: &[u8] = match &array.data {
+            Data::F32(values) => bytemuck::cast_slice(values),
+            Data::U32(words) => bytemuck::cast_slice(words),
+            Data::F64(values) => {
+                rounded = values.iter().map(|value| *value as f32).collect();
+                bytemuck::cast_slice(&rounded)
+            }
+        };
+        let what = format!("an upload of {}", array.shape);
+        if content.len() >= LARGE_UPLOAD {
+            let buffer = self.0.shelf.hold(Block::filled(&self.0.device, content, &what)?);
+            return Ok(Tensor::new(array.shape.clone(), array.dtype(), Arc::new(buffer)));
+        }
+        let (tensor, block) = self.fresh(&array.shape, array.dtype(), &what)?;
+        self.0.lock().queue.write(&block.buffer, content);
+        Ok(tensor)
+    }
+
+    fn zeros(&self, shape: &Shape, dtype: Dtype) -> Result<Tensor> {
+        let (tensor, block) = self.fresh(shape, dtype, &format!("zeros of {shape}"))?;
+        self.0.lock().queue.copies().clear_buffer(&block.buffer, 0, None);
+        Ok(tensor)
+    }
+
+    fn download(&self, tensor: &Tensor) -> Result<Array> {
+        self.fetch(tensor)?.wait()
+    }
+
+    fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
+        let bytes = 4 * tensor.shape().len() as u64;
+        let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
+        let staging = self.0.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("download"),
+            size: bytes.max(4),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut state = self.0.lock();
+        let from = &tensor.storage::<Buffer>()?.block.buffer;
+        state.queue.copies().copy_buffer_to_buffer(from, 4 * tensor.offset() as u64, &staging, 0, bytes);
+        let ticket = state.queue.ticket();
+        drop(state);
+        let inner = self.0.clone();
+        Ok(Fetch::later(move || {
+            if ticket.get().is_none() {
+                inner.lock().queue.submit()?;
+            }
+            inner.reports.check()?;
+            let data = match dtype {
+                Dtype::Real => {
+                    Data::F32(download::read(&inner.device, &staging, bytes, ticket.get().cloned())?)
+                }
+                Dtype::Bits => {
+                    Data::U32(download::read(&inner.device, &staging, bytes, ticket.get().cloned())?)
+                }
+            };
+            inner.reports.check()?;
+            Ok(Array { shape, data })
+        }))
+    }
+
+    fn submit(&self) -> Result<()> {
+        self.0.lock().queue.submit()
+    }
+
+    fn prepare(&self, program: Program) -> Result<Executable> {
+        let mut schedule = Schedule::new(&program, self.0.offer);
+        let plan = Plan::of(&schedule);
+        for call in &mut schedule.calls {
+            plan.mark_shared(call);
+        }
+        let mut state = self.0.lock();
+        state.grow(&self.0.device, &plan)?;
+        let prepared = Prepared::new(&self.0.device, &mut state.pipelines, schedule, &plan)?;
+        Ok(Executable::new(program, prepared))
+    }
+
+    fn run(&self, executable: &Executable, bindings: &Bindings) -> Result<Outputs> {
+        let (program, prepared) = (executable.program(), executable.prepared::<Prepared>()?);
+        let mut run = prepared.bind(program, bindings)?;
+        let mut outputs = Outputs::default();
+        for (name, value) in program.named() {
+            let shape = program.graph.shape(value);
+            let tensor = match run.handed_out(value) {
+                Some(tensor) => tensor.reshaped(shape.clone()),
+                None => {
+                    let dtype = program.graph.operation(value).dtype;
+                    let (tensor, _) = self.fresh(shape, dtype, &format!("`{name}` {shape}"))?;
+                    run.hand_out(value, tensor.clone())?;
+                    tensor
+                }
+            };
+            outputs.insert(name, tensor);
+        }
+        let mut state = self.0.lock();
+        run.record(&self.0, &mut state)?;
+        if state.queue.is_full() {
+            state.queue.submit()?;
+        }
+        self.0.reports.check()?;
+        Ok(outputs)
+    }
+}
