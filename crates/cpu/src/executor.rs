@@ -135,6 +135,7 @@ impl<'a> Run<'a> {
                 Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
                 Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
                 Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
+                Kernel::Linear { x, weight, bias } => self.linear(pool, [*x, *weight], *bias, step),
                 Kernel::Plain { op, inputs } => self.plain(pool, op, inputs, step),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bevy_ecs::prelude::*;
 use pipeline::{Closing, Metric, Tick};
-use tensor::Tensor;
+use tensor::{Fetch, Tensor};
 
 use crate::Machine;
 
@@ -18,20 +18,26 @@ pub struct Gauges {
 struct Gauge {
     name: &'static str,
     tick: u64,
-    value: Tensor,
+    value: Reading,
     /// Whether 0 is not worth telling.
     quiet: bool,
+}
+
+/// A number on its way to the host.
+enum Reading {
+    Asked(Tensor),
+    Fetched(Fetch),
 }
 
 impl Gauges {
     /// Tells a tensor of one element as a metric, soon.
     pub fn watch(&mut self, name: &'static str, tick: Tick, value: Tensor) {
-        self.pending.push_back(Gauge { name, tick: tick.0, value, quiet: false });
+        self.pending.push_back(Gauge { name, tick: tick.0, value: Reading::Asked(value), quiet: false });
     }
 
     /// Tells a count of what should not happen, soon; nothing where it is 0.
     pub fn warn(&mut self, name: &'static str, tick: Tick, value: Tensor) {
-        self.pending.push_back(Gauge { name, tick: tick.0, value, quiet: true });
+        self.pending.push_back(Gauge { name, tick: tick.0, value: Reading::Asked(value), quiet: true });
     }
 
     /// Tells everything at the end of this tick: what is saved now must not know more than the metrics say.
@@ -45,7 +51,8 @@ impl Gauges {
     }
 }
 
-/// Tells what the ticks before this one left; on the last tick, and where somebody wants it, everything.
+/// Lets the device begin with this tick, and tells what the ticks before it left; on the last tick, and where somebody
+/// wants it, everything.
 pub fn read_gauges(
     mut gauges: ResMut<Gauges>,
     machine: Res<Machine>,
@@ -54,11 +61,19 @@ pub fn read_gauges(
     mut metrics: MessageWriter<Metric>,
 ) -> Result {
     let all = std::mem::take(&mut gauges.catching_up) || closing.0;
+    for gauge in &mut gauges.pending {
+        if let Reading::Asked(value) = &gauge.value {
+            gauge.value = Reading::Fetched(machine.0.fetch(value)?);
+        }
+    }
+    machine.0.submit()?;
     while gauges.pending.front().is_some_and(|gauge| all || gauge.tick < tick.0) {
-        let Some(gauge) = gauges.pending.pop_front() else { break };
-        let value = machine.0.download(&gauge.value)?.f64s()[0];
-        if value != 0.0 || !gauge.quiet {
-            metrics.write(Metric { name: gauge.name, tick: gauge.tick, value });
+        let Some(Gauge { name, tick, value: Reading::Fetched(value), quiet }) = gauges.pending.pop_front() else {
+            break;
+        };
+        let value = value.wait()?.f64s()[0];
+        if value != 0.0 || !quiet {
+            metrics.write(Metric { name, tick, value });
         }
     }
     Ok(())

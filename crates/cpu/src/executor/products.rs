@@ -7,6 +7,11 @@ use crate::Pool;
 use crate::kernels::gemm::{Finish, Gemm, View, gemm};
 
 impl Run<'_> {
+    pub(super) fn linear(&self, pool: &mut Pool, inputs: [Value; 2], bias: Value, step: &Step) {
+        self.matmul(pool, &inputs, [false; 2], step);
+        add_bias(self.result(&step.outputs[0]), self.numbers(bias));
+    }
+
     pub(super) fn matmul(&self, pool: &mut Pool, inputs: &[Value], transpose: [bool; 2], step: &Step) {
         let [left, right] = [0, 1].map(|side| Side::new(self.shape(inputs[side]), transpose[side]));
         let finish = if step.accumulate { Finish::Accumulate } else { Finish::Scale(1.0) };
@@ -18,6 +23,13 @@ impl Run<'_> {
         let shape = Gemm { batch, m, n: right.columns, k: left.columns };
         let view = |side: Side, at: usize| side.view(self.numbers(inputs[at]), transpose[at]);
         gemm(pool, shape, view(left, 0), view(right, 1), finish, self.result(&step.outputs[0]));
+    }
+}
+
+/// Adds the bias to every row.
+fn add_bias(rows: &mut [f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
     }
 }
 

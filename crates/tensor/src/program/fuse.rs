@@ -2,6 +2,7 @@
 //!
 //! - What follows a convolution or the gradient of a norm, `+ bias`, `+ embedding`, `+ residual`, `* constant`, in this
 //!   order, becomes its [`Store`].
+//! - A product with a bias becomes one step.
 //! - Plain resampling and normalisation in front of a convolution become its [`Load`], also in its weight gradient:
 //!   they are worked out again rather than kept.
 //! - Elementwise formulas melt into the only formula or fold that reads them.
@@ -178,6 +179,10 @@ impl<'a> Fuser<'a> {
             Op::ConvWeightGradient { taps } => {
                 let load = self.load(inputs[0]);
                 Kernel::ConvWeightGradient(WeightGradient { load, dy: inputs[1], taps: *taps })
+            }
+            Op::MatMul { .. } if store.bias.is_some() => {
+                let bias = store.bias.expect("there is a bias");
+                Kernel::Linear { x: inputs[0], weight: inputs[1], bias }
             }
             Op::NormalizeGradient(normalize) if self.makes_its_sums(start) => {
                 let (normalize, dy, forward) = (normalize.clone(), inputs[0], inputs[2..].to_vec());

@@ -36,6 +36,12 @@ pub enum Kernel {
     Conv(Conv),
     ConvWeightGradient(WeightGradient),
     NormalizeGradient(NormalizeGradient),
+    /// `[…, k] x [k, n] + [n]`.
+    Linear {
+        x: Value,
+        weight: Value,
+        bias: Value,
+    },
     Plain {
         op: Op,
         inputs: Vec<Value>,
@@ -137,6 +143,7 @@ impl Kernel {
                 let inputs = std::iter::once(gradient.dy).chain(gradient.forward.iter().copied());
                 inputs.chain(gradient.store.inputs()).collect()
             }
+            Kernel::Linear { x, weight, bias } => vec![*x, *weight, *bias],
             Kernel::Plain { inputs, .. } => inputs.clone(),
         }
     }
@@ -194,6 +201,7 @@ impl Kernel {
                 format!("conv weight gradient{}", gradient.load.describe())
             }
             Kernel::NormalizeGradient(gradient) => format!("normalize gradient{}", gradient.store.describe()),
+            Kernel::Linear { .. } => "linear".into(),
             Kernel::Plain { op, .. } => format!("{op:?}"),
         }
     }

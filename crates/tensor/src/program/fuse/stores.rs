@@ -1,4 +1,4 @@
-//! What follows a convolution or the gradient of a norm, as its store.
+//! What follows a convolution, a linear layer or the gradient of a norm, as its store.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ impl Fuser<'_> {
     pub(super) fn find_stores(&mut self) {
         for value in self.graph.values() {
             let makes_sums = self.makes_its_sums(value);
-            if makes_sums || matches!(self.op(value), Op::Conv | Op::ConvInputGradient) {
+            if makes_sums || self.is_linear(value) || matches!(self.op(value), Op::Conv | Op::ConvInputGradient) {
                 let (mut end, mut store, mut chain) = (value, Store::default(), Vec::new());
                 while let Some(user) = self.only_user(end).filter(|user| !self.stores.contains_key(user)) {
                     if !self.absorb([value, end], user, &mut store) {
@@ -29,6 +29,12 @@ impl Fuser<'_> {
         }
     }
 
+    /// Whether a value is a product of rows with a matrix, as they lie.
+    fn is_linear(&self, value: Value) -> bool {
+        let plain = Op::MatMul { transpose_left: false, transpose_right: false };
+        *self.op(value) == plain && self.graph.shape(self.inputs(value)[1]).rank() == 2
+    }
+
     /// Whether a value is the gradient of a norm that something needs, with the sums of the same norm.
     pub(super) fn makes_its_sums(&self, value: Value) -> bool {
         let Op::NormalizeGradient(normalize) = self.op(value) else { return false };
@@ -44,8 +50,8 @@ impl Fuser<'_> {
         if store.scale != 1.0 || self.graph.shape(user) != self.graph.shape(result) {
             return false;
         }
-        let inputs = self.inputs(user);
-        if let Some(factor) = as_scale(expr).filter(|_| inputs == [result]) {
+        let (inputs, linear) = (self.inputs(user), matches!(self.op(start), Op::MatMul { .. }));
+        if let Some(factor) = as_scale(expr).filter(|_| inputs == [result] && !linear) {
             store.scale = factor;
             return true;
         }
@@ -54,8 +60,11 @@ impl Fuser<'_> {
             [b, a] if is_sum(expr) && *a == result && *b != result => *b,
             _ => return false,
         };
+        if linear && (self.graph.shape(other).rank() != 1 || store.bias.is_some()) {
+            return false;
+        }
         // A value inside another chain is never made on its own.
-        let residual_only = !matches!(self.op(start), Op::Conv | Op::ConvInputGradient);
+        let residual_only = matches!(self.op(start), Op::NormalizeGradient(_));
         let fits = !residual_only
             || (self.graph.shape(other) == self.graph.shape(result)
                 && !self.follows(other, self.inputs(start)[1]));
