@@ -42,7 +42,7 @@ impl Memory {
         }
         let refused = || {
             let what = format!("the system has no {} MiB of memory for this", len / (1 << 18));
-            Error::new(format!("{what}; take a smaller batch, `micro_batch` or network"))
+            Error::too_large(format!("{what}; take a smaller batch, `micro_batch` or network"))
         };
         let layout = Self::layout(len).ok_or_else(refused)?;
         // SAFETY: the layout is not empty.

@@ -25,6 +25,11 @@ pub trait Device: Send + Sync + 'static {
     /// Waits for what has to be computed first and copies the numbers back.
     fn download(&self, tensor: &Tensor) -> Result<Array>;
 
+    /// Whether it stores what a graph marks as [`half`](crate::Graph::halves) in 16 bits.
+    fn stores_halves(&self) -> bool {
+        false
+    }
+
     /// Starts copying a tensor to the host, as it is now. A device that computes ahead need not have come to it yet.
     fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
         let array = self.download(tensor)?;
@@ -207,19 +212,32 @@ impl Outputs {
 
 /// Why a device could not do something.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Error(String);
+pub struct Error {
+    what: String,
+    /// Whether less at once would have fitted.
+    too_large: bool,
+}
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(what: impl Into<String>) -> Self {
-        Error(what.into())
+        Error { what: what.into(), too_large: false }
+    }
+
+    /// There is no room for so much at once: a part of the batch may fit.
+    pub fn too_large(what: impl Into<String>) -> Self {
+        Error { what: what.into(), too_large: true }
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        self.too_large
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.what)
     }
 }
 

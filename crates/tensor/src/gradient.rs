@@ -22,10 +22,14 @@ pub fn gradients(graph: &mut Graph, loss: Value, of: &[Value]) -> Vec<Option<Val
     assert_eq!(graph.shape(loss).len(), 1, "the elements of a loss of shape {}", graph.shape(loss));
     let mut backward = Backward::new(graph, loss, of);
     for value in backward.graph.values().rev().filter(|value| *value <= loss) {
+        // Gradients are stored as what they are the gradients of.
+        let half = backward.graph.operation(value).half;
+        backward.graph.set_halves(half);
         if let Some(dy) = backward.total(value) {
             backward.propagate(value, dy);
         }
     }
+    backward.graph.set_halves(false);
     of.iter().map(|value| backward.full(*value)).collect()
 }
 

@@ -26,6 +26,8 @@ pub struct Operation {
     pub inputs: Vec<Value>,
     pub shape: Shape,
     pub dtype: Dtype,
+    /// Whether 16 bits are enough for an element, where a device can store those ([`Graph::halves`]).
+    pub half: bool,
 }
 
 /// What becomes of a value at the end of a run.
@@ -56,6 +58,8 @@ pub struct Graph {
     operations: Vec<Operation>,
     outputs: Vec<Output>,
     known: HashMap<String, Value>,
+    /// Whether what is added now may be stored in 16 bits.
+    halves: bool,
 }
 
 impl Graph {
@@ -93,10 +97,37 @@ impl Graph {
             return *value;
         }
         let value = Value(self.operations.len() as u32);
-        let dtype = op.dtype();
-        self.operations.push(Operation { op, inputs: inputs.to_vec(), shape: made, dtype });
+        let (dtype, half) = (op.dtype(), self.is_half(&op, inputs, &made));
+        self.operations.push(Operation { op, inputs: inputs.to_vec(), shape: made, dtype, half });
         self.known.insert(key, value);
         value
+    }
+
+    /// Mixed precision: the activations that `build` adds, and their gradients, may be stored in 16 bits where a device
+    /// can do that. Everything is computed as before, and statistics, sums and gradients of parameters are stored as
+    /// before.
+    pub fn halves<T>(&mut self, build: impl FnOnce(&mut Graph) -> T) -> T {
+        let before = std::mem::replace(&mut self.halves, true);
+        let built = build(self);
+        self.halves = before;
+        built
+    }
+
+    /// Lets what is added from now on be stored in 16 bits, or not.
+    pub(crate) fn set_halves(&mut self, halves: bool) {
+        self.halves = halves;
+    }
+
+    fn is_half(&self, op: &Op, inputs: &[Value], shape: &Shape) -> bool {
+        let reads_half = inputs.iter().any(|input| self.operation(*input).half);
+        match op {
+            // Shares the memory of what it reshapes.
+            Op::Reshape => reads_half,
+            Op::Concat { .. } | Op::Slice { .. } | Op::Pad { .. } | Op::Transpose { .. } => {
+                self.halves && reads_half
+            }
+            _ => self.halves && shape.rank() >= 3 && op.makes_activations(),
+        }
     }
 
     // Inputs and outputs.
@@ -131,7 +162,13 @@ impl Graph {
     }
 
     /// Hands a value out under a name.
-    pub fn output(&mut self, name: &str, value: Value) {
+    pub fn output(&mut self, name: &str, mut value: Value) {
+        if self.operation(value).half {
+            let shape = self.shape(value).clone();
+            let before = std::mem::take(&mut self.halves);
+            value = self.push(Op::Map { expr: Expr::Input(0) }, &[value], Some(shape));
+            self.halves = before;
+        }
         self.outputs.push(Output { value, to: Destination::Named(name.into()) });
     }
 
@@ -369,6 +406,6 @@ impl fmt::Display for Operation {
             let names: Vec<String> = self.inputs.iter().map(Value::to_string).collect();
             write!(f, " ({})", names.join(", "))?;
         }
-        write!(f, " {}", self.shape)
+        write!(f, " {}{}", self.shape, if self.half { " half" } else { "" })
     }
 }

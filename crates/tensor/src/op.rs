@@ -276,6 +276,21 @@ impl Op {
         }
     }
 
+    /// Whether it makes activations or their gradients, which stand 16 bits, rather than sums and statistics.
+    pub(crate) fn makes_activations(&self) -> bool {
+        matches!(
+            self,
+            Op::Map { .. }
+                | Op::Conv
+                | Op::ConvInputGradient
+                | Op::Resample(_)
+                | Op::Normalize(_)
+                | Op::NormalizeGradient(_)
+                | Op::Attention { .. }
+                | Op::AttentionGradient { .. }
+        )
+    }
+
     pub(crate) fn dtype(&self) -> Dtype {
         match self {
             Op::Random { distribution: Distribution::Bits, .. } => Dtype::Bits,

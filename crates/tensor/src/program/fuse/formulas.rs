@@ -69,11 +69,13 @@ impl Fuser<'_> {
         if formulas.iter().all(elementwise) { formulas } else { Vec::new() }
     }
 
-    /// Whether an input of a stored formula is a scalar or lines up with the whole of what is stored.
+    /// Whether an input of a stored formula is one number, or lines up with the whole of what is stored.
     fn is_whole(&self, input: Value, formula: Value) -> bool {
         let shape = self.graph.shape(input);
-        shape.is_scalar()
-            || (shape == self.graph.shape(formula) && matches!(self.op(input), Op::Input { .. }))
+        let formulas_store =
+            |to: &Destination| matches!(to, Destination::Into { input: to, .. } if *to == input);
+        let one = shape.len() == 1 && !self.graph.outputs().iter().any(|output| formulas_store(&output.to));
+        one || (shape == self.graph.shape(formula) && matches!(self.op(input), Op::Input { .. }))
     }
 
     pub(super) fn lower_stored(&mut self, formulas: &[Value]) {

@@ -11,7 +11,10 @@ impl Fuser<'_> {
     pub(super) fn find_stores(&mut self) {
         for value in self.graph.values() {
             let makes_sums = self.makes_its_sums(value);
-            if makes_sums || self.is_linear(value) || matches!(self.op(value), Op::Conv | Op::ConvInputGradient) {
+            if makes_sums
+                || self.is_linear(value)
+                || matches!(self.op(value), Op::Conv | Op::ConvInputGradient)
+            {
                 let (mut end, mut store, mut chain) = (value, Store::default(), Vec::new());
                 while let Some(user) = self.only_user(end).filter(|user| !self.stores.contains_key(user)) {
                     if !self.absorb([value, end], user, &mut store) {
