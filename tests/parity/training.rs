@@ -149,7 +149,7 @@ impl Run<'_> {
             .tensor("gradients", &state.gradients)
             .tensor("m", &state.m)
             .tensor("v", &state.v);
-        self.run(&bindings, |graph| adam_graph(graph, len, adam.betas, adam.eps))?;
+        self.run(&bindings, |graph| adam_graph(graph, len, adam.betas, adam.eps, false))?;
         let bindings = Bindings::new()
             .tensor("average", &state.average)
             .tensor("parameters", &state.parameters)

@@ -1,6 +1,7 @@
 //! How nodes compute: formulas become programs, once for each node and shape.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -22,7 +23,13 @@ pub struct Machine(pub Arc<dyn Device>);
 pub struct Compute<'w, 's> {
     machine: Res<'w, Machine>,
     programs: Local<'s, HashMap<String, Executable>>,
+    /// How many samples fit at once, of programs for which that is fewer than somebody asked for.
+    parts: Local<'s, HashMap<String, usize>>,
 }
+
+/// Parts of a batch are as many samples as this, or a few times as many, where they can: a GPU sums the gradients of so
+/// many at once, and then the parts do not show in the bits.
+const PART: usize = 16;
 
 impl Compute<'_, '_> {
     pub fn device(&self) -> &dyn Device {
@@ -32,13 +39,54 @@ impl Compute<'_, '_> {
     /// Runs the program called `key`, which `build` writes if it is not there yet. The key has to tell apart
     /// all that `build` makes graphs of: shapes, options.
     pub fn run(&mut self, key: &str, bindings: &Bindings, build: impl FnOnce(&mut Graph)) -> Result<Outputs> {
+        self.ready(key, build)?;
+        self.machine.0.run(&self.programs[key], bindings)
+    }
+
+    fn ready(&mut self, key: &str, build: impl FnOnce(&mut Graph)) -> Result<()> {
         if !self.programs.contains_key(key) {
             let mut graph = Graph::new();
             build(&mut graph);
             let executable = self.machine.0.prepare(compile(graph))?;
             self.programs.insert(key.to_owned(), executable);
         }
-        self.machine.0.run(&self.programs[key], bindings)
+        Ok(())
+    }
+
+    /// The parts of a batch of `n` samples that the program called `key` takes one after another: all at once if `most`
+    /// and the device's memory allow it. [`run_part`](Self::run_part) runs them.
+    ///
+    /// # Errors
+    /// If there is no room for a single sample.
+    pub fn parts(
+        &mut self,
+        key: &str,
+        n: usize,
+        most: Option<usize>,
+        build: impl Fn(&mut Graph, usize),
+    ) -> Result<Vec<Range<usize>>> {
+        let known = self.parts.get(key).copied();
+        let mut size = n.min(most.unwrap_or(n)).min(known.unwrap_or(n)).max(1);
+        while let Err(error) = self.ready(&part_key(key, size), |graph| build(graph, size)) {
+            if size == 1 || !error.is_too_large() {
+                return Err(error);
+            }
+            let half = size.div_ceil(2).next_multiple_of(PART);
+            size = if half < size { half } else { size.div_ceil(2) };
+            self.parts.insert(key.to_owned(), size);
+        }
+        Ok((0..n).step_by(size).map(|start| start..n.min(start + size)).collect())
+    }
+
+    /// Runs the program called `key` for `n` samples.
+    pub fn run_part(
+        &mut self,
+        key: &str,
+        n: usize,
+        bindings: &Bindings,
+        build: impl Fn(&mut Graph, usize),
+    ) -> Result<Outputs> {
+        self.run(&part_key(key, n), bindings, |graph| build(graph, n))
     }
 
     pub fn upload(&self, array: &Array) -> Result<Tensor> {
@@ -62,4 +110,8 @@ impl Compute<'_, '_> {
             Sigma::Each(levels) => Ok(levels.clone()),
         }
     }
+}
+
+fn part_key(key: &str, n: usize) -> String {
+    format!("{key} of {n}")
 }

@@ -68,7 +68,8 @@ pub fn read_gauges(
     }
     machine.0.submit()?;
     while gauges.pending.front().is_some_and(|gauge| all || gauge.tick < tick.0) {
-        let Some(Gauge { name, tick, value: Reading::Fetched(value), quiet }) = gauges.pending.pop_front() else {
+        let Some(Gauge { name, tick, value: Reading::Fetched(value), quiet }) = gauges.pending.pop_front()
+        else {
             break;
         };
         let value = value.wait()?.f64s()[0];

@@ -13,7 +13,9 @@ pub use gauges::{Gauges, read_gauges};
 pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas, Step, Times};
 pub use keep::{keep_arena, load_arena};
 pub use labels::{LabelsOf, check_labels, label_rows};
-pub use networks::{Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, WEIGHTS_FORMAT};
+pub use networks::{
+    Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, WEIGHTS_FORMAT,
+};
 pub use run::{Run, RunFolder};
 
 use pipeline::{After, Engine, port};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
-use tensor::{Bindings, Graph, Shape, Tensor, Value};
+use tensor::{Binary, Bindings, Expr, Graph, Shape, Tensor, Value};
 use unet::{Network, SongUNet, SongUNetConfig};
 
 /// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and
@@ -118,4 +118,37 @@ pub struct Gradients {
     pub before: u64,
     /// How many images they are the gradients of.
     pub batch: usize,
+    /// What they are multiplied by, in mixed precision.
+    pub scale: Option<LossScale>,
+}
+
+/// What a loss is multiplied by before it is propagated back, so that gradients in 16 bits do not vanish.
+///
+/// It lives on the device, as `[2]`: the scale, and how many steps in a row have been finite with it. Whoever uses the
+/// gradients divides by it, leaves out a step that is not finite, and calls [`update_graph`](Self::update_graph).
+#[derive(Clone, Debug)]
+pub struct LossScale(pub Tensor);
+
+impl LossScale {
+    /// The scale to begin with.
+    pub const FIRST: [f32; 2] = [65536.0, 0.0];
+    /// After so many finite steps it doubles; after one that is not it halves.
+    const PATIENCE: f64 = 2000.0;
+    /// Where it stops growing.
+    const LARGEST: f64 = 16777216.0;
+
+    /// Reads `scale [2]`, in place, and `nonfinite [1]`, how many gradients were not finite.
+    pub fn update_graph(graph: &mut Graph) {
+        let (state, nonfinite) = (graph.input("scale", [2]), graph.input("nonfinite", [1]));
+        let [scale, good] = [0, 1].map(|at| graph.slice(state, 0, at..at + 1));
+        let ready = |good: Expr| Expr::from(Self::PATIENCE - 1.5).binary(Binary::Less, good);
+        let new_scale = graph.map(&[nonfinite, scale, good], |v| {
+            let grown = Expr::select(ready(v(2)), (v(1) * 2.0).min(Self::LARGEST), v(1));
+            Expr::select(v(0), (v(1) * 0.5).max(1.0), grown)
+        });
+        let new_good = graph
+            .map(&[nonfinite, good], |v| Expr::select(v(0), 0.0, Expr::select(ready(v(1)), 0.0, v(1) + 1.0)));
+        let new = graph.concat(&[new_scale, new_good], 0);
+        graph.store(state, 0, new);
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use diffusion::learning_rate;
 use pipeline::{Inputs, Keep, Kept, Metric, Mistake, Node, Read, Shapes, This, Tick, Wire};
-use ports::{Architecture, Compute, Gauges, Gradients, Parameters, keep_arena, load_arena};
+use ports::{Architecture, Compute, Gauges, Gradients, LossScale, Parameters, keep_arena, load_arena};
 use serde::Deserialize;
 use tensor::{Bindings, Dtype, Expr, Fold, Graph, Tensor, Unary};
 use unet::Network;
@@ -45,7 +45,8 @@ impl Node for Adam {
 
     const DOC: &'static str = "Adam: one step along the gradients, in place, which are zero afterwards.\n\
         The rate rises from 0 with the images seen before the step, so the first step only moves the moments. \
-        Gradients that are not finite become 0 (NaN) or ±1e5 (infinite) and are told as `nonfinite_grads`.";
+        Gradients that are not finite become 0 (NaN) or ±1e5 (infinite) and are told as `nonfinite_grads`; in mixed \
+        precision there is no step with them, and the loss is scaled by half as much.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("grads", "the gradients"),
@@ -129,10 +130,16 @@ pub fn adam(
         .tensor("gradients", &grads.arena)
         .tensor("m", &moments.m)
         .tensor("v", &moments.v);
-    let len = of.network.layout().len;
-    let mut made = compute.run("adam", &bindings, |graph| adam_graph(graph, len, this.betas, this.eps))?;
+    let bindings = grads.scale.iter().fold(bindings, |bindings, scale| bindings.tensor("scale", &scale.0));
+    let (len, scaled) = (of.network.layout().len, grads.scale.is_some());
+    let build = |graph: &mut Graph| adam_graph(graph, len, this.betas, this.eps, scaled);
+    let nonfinite = compute.run("adam", &bindings, build)?.take("nonfinite")?;
+    if let Some(scale) = &grads.scale {
+        let bindings = Bindings::new().tensor("scale", &scale.0).tensor("nonfinite", &nonfinite);
+        compute.run("loss scale", &bindings, LossScale::update_graph)?;
+    }
     metrics.write(Metric { name: "learning_rate", tick: tick.0, value: rate });
-    gauges.warn("nonfinite_grads", *tick, made.take("nonfinite")?);
+    gauges.warn("nonfinite_grads", *tick, nonfinite);
     Ok((of, moments, Update { before: grads.before, batch: grads.batch }))
 }
 
@@ -145,25 +152,40 @@ pub fn adam_numbers(rate: f64, (first, second): (f64, f64), step: u64) -> Bindin
 /// One step over `len` numbers, in place: `parameters`, `gradients`, which become 0, and the moments `m` and `v`; gives
 /// `nonfinite [1]`, how many gradients were not finite.
 ///
+/// If the gradients are `scaled`, it reads `scale [2]` as well ([`LossScale`]): it divides by it, and makes no step where a
+/// gradient is not finite.
+///
 /// As PyTorch does it: m += (1 - β₁)(g - m), v = β₂ v + (1 - β₂) g², p -= rate · m / (√v / root + eps).
-pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), eps: f64) {
+pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), eps: f64, scaled: bool) {
     let inputs = ["parameters", "gradients", "m", "v"].map(|name| graph.input(name, [len]));
     let [parameters, gradients, m, v] = inputs;
     let (rate, root) = (graph.scalar("rate"), graph.scalar("root"));
 
-    let scrubbed = graph.map(&[gradients], |v| scrub(v(0)));
+    let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
+    let nonfinite = graph.reduce(Fold::Sum, nonfinite, &[0]);
+    graph.output("nonfinite", nonfinite);
+
+    let scrubbed = match scaled {
+        false => graph.map(&[gradients], |v| scrub(v(0))),
+        true => {
+            let state = graph.input("scale", [2]);
+            let scale = graph.slice(state, 0, 0..1);
+            graph.map(&[gradients, scale], |v| scrub(v(0)) / v(1))
+        }
+    };
     let new_m = graph.map(&[m, scrubbed], |v| v(0) + (v(1) - v(0)) * (1.0 - betas.0));
     let new_v = graph.map(&[v, scrubbed], |v| v(0) * betas.1 + v(1).square() * (1.0 - betas.1));
     let moved = graph
         .map(&[parameters, new_m, new_v, rate, root], |v| v(0) - v(3) * (v(1) / (v(2).sqrt() / v(4) + eps)));
     let zeros = graph.map(&[gradients], |_| Expr::Constant(0.0));
-    for (input, value) in inputs.into_iter().zip([moved, zeros, new_m, new_v]) {
-        graph.store(input, 0, value);
+    for (input, new) in [(parameters, moved), (m, new_m), (v, new_v)] {
+        let kept = match scaled {
+            false => new,
+            true => graph.map(&[nonfinite, input, new], |v| Expr::select(v(0), v(1), v(2))),
+        };
+        graph.store(input, 0, kept);
     }
-
-    let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
-    let nonfinite = graph.reduce(Fold::Sum, nonfinite, &[0]);
-    graph.output("nonfinite", nonfinite);
+    graph.store(gradients, 0, zeros);
 }
 
 /// NaN becomes 0 and an infinite number ±1e5; finite numbers stay as they are.

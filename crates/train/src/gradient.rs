@@ -5,10 +5,14 @@ use std::ops::Range;
 use bevy_ecs::prelude::*;
 use diffusion::Weight;
 use philox::stream;
-use pipeline::{Inputs, Mistake, Node, Read, This, Tick, Wire};
-use ports::{Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, check_labels, label_rows};
+use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, This, Tick, Wire};
+use ports::{
+    Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, LossScale, Machine, Parameters,
+    check_labels, label_rows,
+};
 use serde::Deserialize;
-use tensor::{Bindings, Dtype, Tensor};
+use tensor::{Array, Bindings, Dtype, Graph, Tensor};
+use unet::Precision;
 
 use crate::loss::{gradient_graph, mean_loss_graph};
 use crate::sample_keys::sample_keys;
@@ -32,7 +36,7 @@ pub struct Gradient {
 }
 
 impl Node for Gradient {
-    type Value = Gradients;
+    type Value = (Gradients, Scaling);
 
     const DOC: &'static str = "The training loss of a denoiser, and the gradients of its parameters (equations 3 and 8).\n\
         Tells `loss`: the weighted squared error, mean over pixels and images. What is propagated back is the sum over \
@@ -44,7 +48,11 @@ impl Node for Gradient {
         ("by", "the denoiser"),
         ("labels", "what the images show, if the denoiser takes labels"),
         ("weight", "the weight of each noise level, `Edm(sigma_data: 0.5)` unless given"),
-        ("micro_batch", "how many images at a time, to save memory; the result has the same bits"),
+        (
+            "micro_batch",
+            "how many images at a time, to save memory: as many as the device has room for unless given; the result has \
+             the same bits (on a GPU for multiples of 16)",
+        ),
         ("seed", "which random numbers dropout takes, 0 unless given"),
     ];
 
@@ -60,6 +68,36 @@ impl Node for Gradient {
     }
 }
 
+/// The scale of the loss in mixed precision; nothing in full precision.
+#[derive(Component, Clone)]
+pub struct Scaling(Option<LossScale>);
+
+impl Keep for Scaling {
+    const NAME: &'static str = "Scaling";
+
+    fn save(&self, world: &World) -> Result<Kept> {
+        let state =
+            self.0.as_ref().map(|scale| world.resource::<Machine>().0.download(&scale.0)).transpose()?;
+        Kept::plain(&state.map(|state| state.f32s()))
+    }
+
+    fn load(kept: &Kept, world: &mut World) -> Result<Self> {
+        let state: Option<Vec<f32>> = kept.read()?;
+        let upload =
+            |state: Vec<f32>| world.resource::<Machine>().0.upload(&Array::new([2], state)).map(LossScale);
+        Ok(Scaling(state.filter(|state| state.len() == 2).map(upload).transpose()?))
+    }
+}
+
+impl Scaling {
+    fn first(parameters: &Parameters, compute: &Compute) -> Result<Self> {
+        let first = || {
+            Ok::<_, tensor::Error>(LossScale(compute.upload(&Array::new([2], LossScale::FIRST.to_vec()))?))
+        };
+        Ok(Scaling((parameters.network.precision() == Precision::Mixed).then(first).transpose()?))
+    }
+}
+
 /// Adds the gradients of this batch to the node's own.
 pub fn gradient(
     this: This<Gradient>,
@@ -67,10 +105,11 @@ pub fn gradient(
     denoisers: Read<Denoiser>,
     labels: Read<Labels>,
     own: Query<&Gradients>,
+    scalings: Query<&Scaling>,
     tick: Res<Tick>,
     mut gauges: ResMut<Gauges>,
     mut compute: Compute,
-) -> Result<Gradients> {
+) -> Result<(Gradients, Scaling)> {
     let by = denoisers.get(this.by)?.0.as_ref();
     let (_, parameters) = by.trainable().ok_or("the denoiser has no parameters that can be trained")?;
     let batch = Batch::new(images.get(this.noisy)?, images.get(this.target)?, &this, by, &compute)?;
@@ -80,18 +119,23 @@ pub fn gradient(
         Err(_) => compute.device().zeros(parameters.arena.shape(), Dtype::Real)?,
     };
 
+    let scaling = scalings.get(this.node()).cloned().or_else(|_| Scaling::first(parameters, &compute))?;
+
+    let build = |graph: &mut Graph, n| gradient_graph(graph, by, this.weight, n);
     let mut losses = Vec::new();
-    for range in batch.parts(this.micro_batch) {
+    for range in compute.parts("gradient", batch.n, this.micro_batch, build)? {
         let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
         if let Some(rows) = rows {
             bindings = bindings.tensor("labels", &rows.rows(range.clone()));
         }
-        let n = range.len();
-        let build = |graph: &mut _| gradient_graph(graph, by, this.weight, n);
-        losses.push(compute.run(&format!("gradient of {n}"), &bindings, build)?.take("losses")?);
+        if let Some(scale) = &scaling.0 {
+            bindings = bindings.tensor("scale", &scale.0);
+        }
+        losses.push(compute.run_part("gradient", range.len(), &bindings, build)?.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
-    Ok(Gradients { arena, before: batch.before, batch: batch.n })
+    let scale = scaling.0.clone();
+    Ok((Gradients { arena, before: batch.before, batch: batch.n, scale }, scaling))
 }
 
 /// The images of one tick.
@@ -127,12 +171,6 @@ impl Batch {
             sigma: compute.levels(&noisy.sigma, noisy.batch())?,
             dropout: sample_keys(noisy, this.seed, stream::DROPOUT, compute)?,
         })
-    }
-
-    /// The images of each micro-batch; the last may have fewer.
-    fn parts(&self, size: Option<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (n, size) = (self.n, size.unwrap_or(self.n).max(1));
-        (0..n).step_by(size).map(move |start| start..n.min(start + size))
     }
 
     fn bindings(&self, range: Range<usize>) -> Bindings {

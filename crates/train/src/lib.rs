@@ -18,7 +18,7 @@ pub use adam::{Adam, Moments, adam, adam_graph, adam_numbers};
 pub use checkpoint::{Checkpoint, Due, checkpoint, write_checkpoints};
 pub use corrupt::{Corrupt, corrupt, corrupt_graph};
 pub use ema::{Ema, ema, ema_graph};
-pub use gradient::{Gradient, gradient};
+pub use gradient::{Gradient, Scaling, gradient};
 pub use log_normal::{LogNormal, log_normal, log_normal_graph};
 pub use loss::{edm_loss, gradient_graph, mean_loss_graph, parameter_gradients};
 pub use state::{from_state, to_state};
@@ -33,6 +33,6 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<LogNormal, _>(log_normal).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
     engine.node::<Adam, _>(adam).node::<Ema, _>(ema);
     engine.node::<Checkpoint, _>(checkpoint).node::<Until, _>(until);
-    engine.keep::<Moments>();
+    engine.keep::<Moments>().keep::<Scaling>();
     engine.add_systems(After, write_checkpoints);
 }

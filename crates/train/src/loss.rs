@@ -1,8 +1,9 @@
 //! The training loss and its gradients, as graphs.
 
 use diffusion::Weight;
-use ports::{Denoise, Query};
+use ports::{Denoise, Parameters, Query};
 use tensor::{Fold, Graph, Op, Value, gradients};
+use unet::Precision;
 
 /// λ(σ) (D - y)² for each pixel, `[n, h, w, c]`: what equation 8 takes the mean of. `sigma` is `[n, 1, 1, 1]`.
 pub fn edm_loss(graph: &mut Graph, denoised: Value, target: Value, sigma: Value, weight: Weight) -> Value {
@@ -18,7 +19,8 @@ pub fn edm_loss(graph: &mut Graph, denoised: Value, target: Value, sigma: Value,
 /// Forward, loss and backward for `n` of the images of a batch.
 ///
 /// Reads `noisy` and `target [n, h, w, c]`, `sigma [n]`, `labels [n, …]` if the denoiser takes any, the keys of
-/// `dropout`, the scalar `batch` (how many images the whole batch has) and what the denoiser binds. Adds the gradients of
+/// `dropout`, the scalar `batch` (how many images the whole batch has), in mixed precision the `scale [2]` of a
+/// [`LossScale`](ports::LossScale), and what the denoiser binds. Adds the gradients of
 /// Σ loss / `batch` to `gradients`, which lies as the parameters do, and gives `losses [n]`, each the mean over its pixels.
 pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: usize) {
     let image = by.image();
@@ -36,6 +38,7 @@ pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: us
     let total = graph.sum(sums, &[0]);
     let total = graph.map(&[total, batch], |v| v(0) / v(1));
     if let Some((input, parameters)) = by.trainable() {
+        let total = scaled(graph, total, parameters);
         let arena = graph.input("gradients", [parameters.network.layout().len]);
         for (offset, gradient) in parameter_gradients(graph, total, input) {
             graph.accumulate(arena, offset, gradient);
@@ -45,6 +48,17 @@ pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: us
     let losses = graph.scale(sums, 1.0 / image.len() as f64);
     let losses = graph.reshape(losses, [n]);
     graph.output("losses", losses);
+}
+
+/// The loss times the scale that keeps its gradients within 16 bits, for a network whose activations have so many.
+fn scaled(graph: &mut Graph, total: Value, parameters: &Parameters) -> Value {
+    if parameters.network.precision() == Precision::Full {
+        return total;
+    }
+    let state = graph.input("scale", [2]);
+    let scale = graph.slice(state, 0, 0..1);
+    let scale = graph.reshape(scale, graph.shape(total).clone());
+    graph.mul(total, scale)
 }
 
 /// The gradients of a scalar by every parameter that is read from the input of that name, with their offsets in it.

@@ -2,7 +2,7 @@
 
 use tensor::{Graph, Value};
 
-use crate::{Layout, Parameters};
+use crate::{Layout, Parameters, Precision};
 
 /// A network F(x; c_noise, labels), the raw thing inside a denoiser (equation 7).
 pub trait Network: Send + Sync {
@@ -19,6 +19,11 @@ pub trait Network: Send + Sync {
 
     /// The width of a row of augmentation labels; 0 for a network without.
     fn augment_dim(&self) -> usize;
+
+    /// How its activations are stored.
+    fn precision(&self) -> Precision {
+        Precision::Full
+    }
 
     /// Adds the network to a graph and gives its output `[n, h, w, out_channels]`.
     ///

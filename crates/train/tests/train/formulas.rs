@@ -68,7 +68,8 @@ fn adam_is_what_the_paper_says() {
             graph.accumulate(to, 0, from);
         };
         run(fill, &Bindings::new().tensor("to", &arena).tensor("from", &upload(&g)), []);
-        let [nonfinite] = run(|graph| adam_graph(graph, 3, (0.9, 0.999), 1e-8), &bindings, ["nonfinite"]);
+        let [nonfinite] =
+            run(|graph| adam_graph(graph, 3, (0.9, 0.999), 1e-8, false), &bindings, ["nonfinite"]);
         assert_eq!(nonfinite, [0.0]);
         for i in 0..3 {
             m[i] = 0.9 * m[i] + 0.1 * g[i];
@@ -93,9 +94,45 @@ fn gradients_that_are_not_finite_are_scrubbed_and_counted() {
         .tensor("gradients", &upload(&gradients))
         .tensor("m", &m)
         .tensor("v", &upload(&[0.0; 5]));
-    let [nonfinite] = run(|graph| adam_graph(graph, 5, (0.9, 0.999), 1e-8), &bindings, ["nonfinite"]);
+    let [nonfinite] = run(|graph| adam_graph(graph, 5, (0.9, 0.999), 1e-8, false), &bindings, ["nonfinite"]);
     assert_eq!(nonfinite, [3.0]);
     assert_close(&download(&m), &[0.0, 1e4, -1e4, 3e6, -0.2], 1e-12);
+}
+
+/// What one step in mixed precision makes of parameters, of the gradients times `scale`, and of the scale's state.
+fn scaled_step(gradients: &[f64], state: [f64; 2]) -> (Vec<f64>, Vec<f64>) {
+    let len = gradients.len();
+    let (parameters, state) = (upload(&vec![1.0; len]), upload(&state));
+    let bindings = adam_numbers(0.1, (0.9, 0.999), 1)
+        .tensor("parameters", &parameters)
+        .tensor("gradients", &upload(gradients))
+        .tensor("m", &upload(&vec![0.0; len]))
+        .tensor("v", &upload(&vec![0.0; len]))
+        .tensor("scale", &state);
+    let [nonfinite] = run(|graph| adam_graph(graph, len, (0.9, 0.999), 1e-8, true), &bindings, ["nonfinite"]);
+    let bindings = Bindings::new().tensor("scale", &state).tensor("nonfinite", &upload(&nonfinite));
+    run(ports::LossScale::update_graph, &bindings, []);
+    (download(&parameters), download(&state))
+}
+
+#[test]
+fn in_mixed_precision_the_scale_does_not_show_in_a_step() {
+    let (parameters, state) = scaled_step(&[8.0, -16.0], [8.0, 5.0]);
+    // The first step of Adam is the rate, whatever the gradient's size.
+    assert_close(&parameters, &[0.9, 1.1], 1e-7);
+    assert_eq!(state, [8.0, 6.0]);
+}
+
+#[test]
+fn in_mixed_precision_a_step_that_is_not_finite_is_left_out_and_the_scale_backs_off() {
+    assert_eq!(scaled_step(&[8.0, f64::INFINITY], [8.0, 5.0]), (vec![1.0, 1.0], vec![4.0, 0.0]));
+    assert_eq!(scaled_step(&[f64::NAN], [1.0, 0.0]).1, [1.0, 0.0], "the scale is never below 1");
+}
+
+#[test]
+fn in_mixed_precision_the_scale_doubles_after_two_thousand_finite_steps() {
+    assert_eq!(scaled_step(&[8.0], [8.0, 1998.0]).1, [8.0, 1999.0]);
+    assert_eq!(scaled_step(&[8.0], [8.0, 1999.0]).1, [16.0, 0.0]);
 }
 
 #[test]
