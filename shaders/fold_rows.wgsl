@@ -13,11 +13,11 @@ fn main(
     }
     let stride = read_chunks(chunk + 1u);
     let to = read_chunks(chunk + 3u) + thread;
-    var from = read_chunks(chunk) + thread;
+    var at = read_chunks(chunk) + thread;
     var sum = read_to(to);
     for (var row = read_chunks(chunk + 2u); row > 0u; row--) {
-        sum += read_rows(from);
-        from += stride;
+        sum += read_rows(at);
+        at += stride;
     }
     write_to(to, sum);
 }

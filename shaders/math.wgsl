@@ -1,6 +1,9 @@
 // Functions of one number to a few ulp, as what drivers have for them may be coarse (sin to 2^-11), and tests of
 // numbers by their bits, as drivers may assume that there is neither infinity nor NaN. `exp1` is for one number, `exp4`
-// for four, and so on. Where a product has to be exact, it is short enough to be so without a fused multiply-add.
+// for four, and so on.
+//
+// A constant that is subtracted n times is split in parts, of which the products with n are exact. They are made of
+// integers, as drivers turn a · n + b · n into (a + b) · n.
 
 // The number with these bits, which may stand for infinity: a constant may not.
 fn float_of(bits: u32) -> f32 {
@@ -33,16 +36,16 @@ fn power_of_two(n: i32) -> f32 {
 // e^x; 0 below -104, infinite above 89, NaN of NaN.
 fn exp1(x: f32) -> f32 {
     let held = clamp(x, -104.0, 89.0);
-    let n = round(held * 1.44269504);
-    let r = fma(n, 2.12194440e-4, fma(n, -0.693359375, held));
+    let n = i32(round(held * 1.44269504));
+    let r = (held - f32(355 * n) / 512.0) + f32(n) * 2.12194440e-4; // ln 2 in parts
     var p = fma(1.9875691e-4, r, 1.3981999e-3);
     p = fma(p, r, 8.333452e-3);
     p = fma(p, r, 4.1665796e-2);
     p = fma(p, r, 1.6666665e-1);
     p = fma(p, r, 0.5);
     let y = fma(p, r * r, r) + 1.0;
-    let half = i32(n) >> 1u; // 2^n itself may be out of range
-    return select(y * power_of_two(half) * power_of_two(i32(n) - half), x, is_nan_bits(x));
+    let half = n >> 1u; // 2^n itself may be out of range
+    return select(y * power_of_two(half) * power_of_two(n - half), x, is_nan_bits(x));
 }
 
 // The natural logarithm; -∞ at 0, NaN below.
@@ -51,7 +54,7 @@ fn ln1(x: f32) -> f32 {
     let scaled = select(x, x * 33554432.0, subnormal);
     // x = m · 2^e with m in [√½, √2)
     let shifted = bitcast<i32>(scaled) - 0x3f3504f3;
-    let e = f32(shifted >> 23u) - select(0.0, 25.0, subnormal);
+    let e = (shifted >> 23u) - select(0, 25, subnormal);
     let r = bitcast<f32>((shifted & 0x007fffff) + 0x3f3504f3) - 1.0;
     var p = fma(7.0376836e-2, r, -1.151461e-1);
     p = fma(p, r, 1.1676999e-1);
@@ -62,8 +65,8 @@ fn ln1(x: f32) -> f32 {
     p = fma(p, r, -2.4999994e-1);
     p = fma(p, r, 3.333333e-1);
     let rr = r * r;
-    let tail = fma(rr, -0.5, fma(e, -2.12194440e-4, p * r * rr));
-    var y = fma(e, 0.693359375, r + tail);
+    let tail = fma(rr, -0.5, fma(f32(e), -2.12194440e-4, p * r * rr));
+    var y = f32(355 * e) / 512.0 + (r + tail);
     y = select(x, y, is_finite_bits(x)); // ∞ and NaN stay
     y = select(y, float_of(0xff800000u), x == 0.0);
     return select(y, float_of(0x7fc00000u), x < 0.0);
@@ -71,16 +74,14 @@ fn ln1(x: f32) -> f32 {
 
 // sin x and cos x for |x| < 10^4.
 fn sin_cos(x: f32) -> vec2<f32> {
-    let n = round(x * 0.636619772);
-    // π/2 in parts of few bits, whose products with n are exact
-    let r = fma(n, -7.54979e-8, fma(n, -4.837513e-4, fma(n, -1.5703125, x)));
+    let n = i32(round(x * 0.636619772));
+    let r = ((x - f32(201 * n) / 128.0) - f32(2029 * n) / 4194304.0) - f32(n) * 7.54978995e-8; // π/2 in parts
     let rr = r * r;
     let s = fma(fma(fma(-1.9515296e-4, rr, 8.332161e-3), rr, -1.6666655e-1) * rr, r, r);
     let p = fma(fma(2.4433157e-5, rr, -1.3887316e-3), rr, 4.1666646e-2);
     let c = fma(p, rr * rr, fma(-0.5, rr, 1.0));
-    let quadrant = i32(n);
-    let turned = select(vec2<f32>(s, c), vec2<f32>(c, s), (quadrant & 1) == 1);
-    let negative = (vec2<i32>(quadrant, quadrant + 1) & vec2<i32>(2)) == vec2<i32>(2);
+    let turned = select(vec2<f32>(s, c), vec2<f32>(c, s), (n & 1) == 1);
+    let negative = (vec2<i32>(n, n + 1) & vec2<i32>(2)) == vec2<i32>(2);
     return select(turned, -turned, negative);
 }
 

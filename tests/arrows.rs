@@ -7,7 +7,7 @@ use mollify_tests::root;
 use serde_json::Value;
 
 /// Every crate, each below those that may use it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "mollify",
     "train",
     "sampler",
@@ -16,6 +16,7 @@ const ORDER: [&str; 14] = [
     "ports",
     "checkpoint",
     "unet",
+    "gpu",
     "cpu",
     "tensor",
     "diffusion",
@@ -26,7 +27,7 @@ const ORDER: [&str; 14] = [
 /// Crates of nodes, which meet in `ports` and nowhere else.
 const NODES: [&str; 4] = ["data", "denoise", "sampler", "train"];
 /// Libraries that anyone can use without pipelines.
-const PLAIN: [&str; 7] = ["ron-tree", "philox", "diffusion", "tensor", "cpu", "unet", "checkpoint"];
+const PLAIN: [&str; 8] = ["ron-tree", "philox", "diffusion", "tensor", "cpu", "gpu", "unet", "checkpoint"];
 
 /// What each crate of `crates/` uses in the end, tests aside: `cpu → [tensor, philox, …]`.
 fn uses() -> BTreeMap<String, Vec<String>> {
@@ -102,6 +103,7 @@ fn plain_libraries_know_nothing_of_pipelines() {
 #[test]
 fn only_the_binary_picks_a_device() {
     for (name, used) in uses() {
-        assert!(name == "mollify" || !used.contains(&"cpu".to_owned()), "`{name}` assumes the CPU");
+        let device = used.iter().find(|used| ["cpu", "gpu"].contains(&used.as_str()));
+        assert!(name == "mollify" || device.is_none(), "`{name}` assumes `{}`", device.unwrap_or(&name));
     }
 }

@@ -1,5 +1,8 @@
 //! Shared by the tests of the whole: pipelines from files and texts, and the binary in a folder of its own.
 
+pub mod on_paper;
+pub mod translations;
+
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::driver;
+
 const PICTURE: &str = "runs/quickstart/grid.png";
 
 /// Trains on digits and draws new ones.
@@ -18,20 +20,39 @@ pub(crate) fn demo() -> Result<(), String> {
     Ok(())
 }
 
+/// Leaves the tests on a GPU out.
+const NO_GPU: &str = "--no-gpu";
+
 /// Runs every test, after what they need is there.
 pub(crate) fn test(args: &[&str]) -> Result<(), String> {
-    println!("tests need nothing but Rust");
-    run(with(cargo(&["test", "--workspace"]), args))
+    let rest: Vec<&str> = args.iter().copied().filter(|arg| *arg != NO_GPU).collect();
+    tests(with(cargo(&["test", "--workspace"]), &rest), rest.len() == args.len())
 }
 
 /// Everything that has to pass before a change goes in.
-pub(crate) fn ci() -> Result<(), String> {
+pub(crate) fn ci(args: &[&str]) -> Result<(), String> {
+    let gpu = match args {
+        [] => true,
+        [NO_GPU] => false,
+        _ => return Err(format!("`ci` takes no arguments but `{NO_GPU}`, found `{}`", args.join(" "))),
+    };
     run(cargo(&["fmt", "--all", "--check"]))?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
-    let mut tests = cargo(&["test", "--workspace"]);
-    tests.env("INSTA_UPDATE", "no");
-    println!("tests need nothing but Rust");
-    run(tests)
+    let mut command = cargo(&["test", "--workspace"]);
+    command.env("INSTA_UPDATE", "no");
+    tests(command, gpu)
+}
+
+/// Runs tests; those on a GPU with a driver that is installed first if need be, or not at all.
+fn tests(mut command: Command, gpu: bool) -> Result<(), String> {
+    if gpu {
+        driver::ensure()?;
+        return run(command);
+    }
+    command.env("MOLLIFY_NO_GPU", "1");
+    run(command)?;
+    println!("skipped: every test on a GPU, because of `{NO_GPU}`");
+    Ok(())
 }
 
 /// Accepts what the snapshot tests see now.
@@ -39,6 +60,19 @@ pub(crate) fn bless(args: &[&str]) -> Result<(), String> {
     let mut tests = with(cargo(&["test", "--workspace"]), args);
     tests.env("INSTA_UPDATE", "always");
     run(tests)
+}
+
+/// Writes every shader of the shipped pipelines for reading.
+pub(crate) fn shaders(args: &[&str]) -> Result<(), String> {
+    let folder = match args {
+        [] => target().join("shaders"),
+        [folder] if !folder.starts_with('-') => {
+            std::path::absolute(folder).map_err(|error| error.to_string())?
+        }
+        _ => return Err(format!("`shaders` takes a folder, found `{}`", args.join(" "))),
+    };
+    let folder = folder.to_string_lossy();
+    run(cargo(&["run", "--quiet", "--package", "mollify-tests", "--bin", "shaders", "--", &folder]))
 }
 
 /// Runs a command, shown first, and insists on its success.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod chores;
+mod driver;
 
 use std::process::ExitCode;
 
@@ -9,9 +10,12 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   demo            build for speed, run pipelines/quickstart.ron and say where the picture is
-  test [ARGS]     set up what the tests need and run them all; ARGS go to `cargo test`
-  ci              formatting, clippy and tests, as continuous integration runs them
+  test [ARGS]     set up what the tests need and run them all; ARGS go to `cargo test`, but for
+                  `--no-gpu`, which leaves out what needs a GPU or software that stands in for one
+  ci [--no-gpu]   formatting, clippy and tests, as continuous integration runs them
   bless [ARGS]    accept what the snapshot tests see now; ARGS go to `cargo test`
+  shaders [OUT]   write every shader of the shipped pipelines as WGSL, SPIR-V, MSL and HLSL, to
+                  `target/shaders` unless OUT says otherwise
   bench [ARGS]    measure speed and memory; `cargo xtask bench --help` says more
 ";
 
@@ -21,8 +25,9 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["demo"] => chores::demo(),
         ["test", rest @ ..] => chores::test(rest),
-        ["ci"] => chores::ci(),
+        ["ci", rest @ ..] => chores::ci(rest),
         ["bless", rest @ ..] => chores::bless(rest),
+        ["shaders", rest @ ..] => chores::shaders(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

@@ -1,4 +1,4 @@
-//! Which GPUs there are, what they can do, and which one to take.
+//! Which GPUs there are and what they can do.
 
 use std::fmt;
 
@@ -6,17 +6,6 @@ use tensor::{Error, Result};
 use wgpu::{DeviceType, Features, Limits};
 
 use crate::Offer;
-
-/// Which adapter to take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A real GPU if there is one.
-    Real,
-    /// A real GPU, or else software that stands in for one.
-    Any,
-    /// The first one with these words in its name, whatever their case.
-    Named(String),
-}
 
 /// Never OpenGL: a second adapter for the same GPU, with less to offer.
 const BACKENDS: wgpu::Backends =
@@ -28,8 +17,11 @@ const WANTED: Features = Features::SHADER_F16
     .union(Features::PIPELINE_CACHE)
     .union(Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
-/// Bytes of immediates that kernels take.
+/// What kernels take at most.
 pub(crate) const IMMEDIATE_BYTES: u32 = 128;
+pub(crate) const STORAGE_BUFFERS: u32 = 12;
+pub(crate) const WORKGROUP_THREADS: u32 = 256;
+pub(crate) const WORKGROUP_BYTES: u32 = 32768;
 
 /// A GPU, or software that stands in for one.
 #[derive(Clone, Debug)]
@@ -52,30 +44,27 @@ pub fn adapters() -> Vec<Adapter> {
     adapters
 }
 
-/// The adapter to take, if there is one: `None` only for [`Choice::Real`].
+/// The first adapter with these words in its name, whatever their case, or else the first: a real GPU if there is one,
+/// and one that lacks nothing if there is one.
 ///
 /// # Errors
-/// If what was asked for is not there.
-pub fn find(choice: &Choice) -> Result<Option<Adapter>> {
+/// If there is none.
+pub fn find(name: Option<&str>) -> Result<Adapter> {
     let adapters = adapters();
-    let found = match choice {
-        Choice::Real => return Ok(adapters.into_iter().find(Adapter::is_real)),
-        Choice::Any => adapters.first(),
-        Choice::Named(name) => {
-            let name = name.to_lowercase();
-            adapters.iter().find(|adapter| adapter.name().to_lowercase().contains(&name))
-        }
-    };
-    match (found, choice) {
-        (Some(adapter), _) => Ok(Some(adapter.clone())),
-        (None, Choice::Named(name)) if !adapters.is_empty() => {
-            let names: Vec<String> = adapters.iter().map(|adapter| format!("`{}`", adapter.name())).collect();
-            Err(Error::new(format!("no GPU is called `{name}`; there is {}", names.join(", "))))
-        }
-        _ => Err(Error::new(
+    let words = name.unwrap_or_default().to_lowercase();
+    let fits = |adapter: &&Adapter| adapter.name().to_lowercase().contains(&words);
+    let mut fitting = adapters.iter().filter(fits);
+    // If none is of use, the first one says why when it is opened.
+    let found = fitting.clone().find(|adapter| adapter.lacks().is_none()).or_else(|| fitting.next());
+    found.cloned().ok_or_else(|| match adapters[..] {
+        [] => Error::new(
             "there is no GPU that Vulkan, Metal or DirectX 12 can use; install its driver, or take `--device cpu`",
-        )),
-    }
+        ),
+        _ => {
+            let names: Vec<String> = adapters.iter().map(|adapter| format!("`{}`", adapter.name())).collect();
+            Error::new(format!("no GPU has `{words}` in its name; there is {}", names.join(", ")))
+        }
+    })
 }
 
 impl Adapter {
@@ -96,6 +85,26 @@ impl Adapter {
             DeviceType::IntegratedGpu => 1,
             DeviceType::Other | DeviceType::Cpu => 0,
         }
+    }
+
+    /// Bytes of the largest buffer.
+    pub fn largest_buffer(&self) -> u64 {
+        self.wgpu.limits().max_buffer_size
+    }
+
+    /// Bytes that the threads of a workgroup can share.
+    pub fn workgroup_bytes(&self) -> u32 {
+        self.wgpu.limits().max_compute_workgroup_storage_size
+    }
+
+    /// Whether it takes the time of kernels.
+    pub fn has_timestamps(&self) -> bool {
+        self.wgpu.features().contains(Features::TIMESTAMP_QUERY)
+    }
+
+    /// Whether its driver keeps pipelines on disk.
+    pub fn keeps_pipelines(&self) -> bool {
+        self.wgpu.features().contains(Features::PIPELINE_CACHE)
     }
 
     /// What it offers to programs.
@@ -132,9 +141,9 @@ impl Adapter {
         }
         let needs = [
             ("bytes of immediates", max_immediate_size, IMMEDIATE_BYTES),
-            ("storage buffers in a shader", max_storage_buffers_per_shader_stage, 12),
-            ("threads in a workgroup", max_compute_invocations_per_workgroup, 256),
-            ("bytes of workgroup memory", max_compute_workgroup_storage_size, 32768),
+            ("storage buffers in a shader", max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
+            ("threads in a workgroup", max_compute_invocations_per_workgroup, WORKGROUP_THREADS),
+            ("bytes of workgroup memory", max_compute_workgroup_storage_size, WORKGROUP_BYTES),
         ];
         let short = needs.into_iter().find(|(_, has, needed)| has < needed);
         short.map(|(what, has, needed)| format!("it has {has} {what}, and {needed} are needed"))

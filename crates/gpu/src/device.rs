@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tensor::{
-    Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Outputs, Program, Result, Shape, Tensor,
+    Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Op, Outputs, Program, Result, Shape, Tensor,
 };
 
 use crate::adapter::Adapter;
 use crate::download;
 use crate::errors::Reports;
-use crate::executor::Prepared;
+use crate::executor::{Prepared, written_input};
 use crate::memory::{Block, Buffer, Shelf, padded};
 use crate::pipelines::{Mode, Pipelines};
 use crate::profile::{Profile, Times};
@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     name: String,
     pub device: wgpu::Device,
     pub offer: Offer,
+    warning: Option<String>,
     reports: Reports,
     shelf: Shelf,
     state: Mutex<State>,
@@ -49,21 +50,58 @@ impl Gpu {
         let (device, queue) = adapter.open()?;
         let reports = Reports::default();
         reports.listen(&device);
+        let offer = adapter.offer();
+        let with = |offer| Self::assemble(adapter, &device, &queue, &reports, mode, offer);
+        let plain = with(Offer { cooperative: false, ..offer });
+        if !offer.cooperative {
+            return Ok(plain);
+        }
+        let cooperative = with(offer);
+        match crate::self_test::difference(&cooperative, &plain) {
+            Ok(None) => Ok(cooperative),
+            Ok(Some(difference)) => Ok(plain.without_cooperation(&difference)),
+            Err(error) => Ok(plain.without_cooperation(&error.to_string())),
+        }
+    }
+
+    fn assemble(
+        adapter: &Adapter,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        reports: &Reports,
+        mode: Mode,
+        offer: Offer,
+    ) -> Self {
         let state = State {
-            queue: Queue::new(&device, queue, reports.clone()),
-            pipelines: Pipelines::new(&device, mode, &adapter.wgpu),
+            queue: Queue::new(device, queue.clone(), reports.clone()),
+            pipelines: Pipelines::new(device, mode, &adapter.wgpu),
             slots: Vec::new(),
             profile: None,
         };
         let checked = if mode == Mode::Checked { ", checked" } else { "" };
-        Ok(Gpu(Arc::new(Inner {
+        Gpu(Arc::new(Inner {
             name: format!("gpu, {adapter}{checked}"),
-            device,
-            offer: adapter.offer(),
-            reports,
+            device: device.clone(),
+            offer,
+            warning: None,
+            reports: reports.clone(),
             shelf: Shelf::default(),
             state: Mutex::new(state),
-        })))
+        }))
+    }
+
+    /// The same, with a warning of why it does without cooperative matrices.
+    fn without_cooperation(mut self, why: &str) -> Self {
+        let warning = format!("cooperative matrices come out wrong here ({why}), so mollify does without them");
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.warning = Some(warning);
+        }
+        self
+    }
+
+    /// What a user should know about this adapter, if anything.
+    pub fn warning(&self) -> Option<&str> {
+        self.0.warning.as_deref()
     }
 
     /// Takes the time of every dispatch from now on, which makes them slower.
@@ -103,6 +141,33 @@ impl Gpu {
         let buffer = self.0.shelf.take(&self.0.device, padded(4 * shape.len()), what)?;
         let block = buffer.block.clone();
         Ok((Tensor::new(shape.clone(), dtype, Arc::new(buffer)), block))
+    }
+
+    /// Kernels read by fours, so tensors that start in between, such as some rows of another, are copied.
+    fn lined_up(&self, program: &Program, bindings: &Bindings) -> Result<Option<Bindings>> {
+        let mut lined_up = None;
+        for value in program.graph.values() {
+            let operation = program.graph.operation(value);
+            let Op::Input { name } = &operation.op else { continue };
+            let tensor = bindings.expect(name, &operation.shape, operation.dtype)?;
+            if !tensor.offset().is_multiple_of(4) {
+                if program.graph.outputs().iter().filter_map(written_input).any(|input| input == value) {
+                    let what = format!("`{name}` is written to, so it may not start at element {} of another", tensor.offset());
+                    return Err(Error::new(what));
+                }
+                let copy = self.copy(tensor)?;
+                lined_up = Some(lined_up.unwrap_or_else(|| bindings.clone()).tensor(name, &copy));
+            }
+        }
+        Ok(lined_up)
+    }
+
+    fn copy(&self, tensor: &Tensor) -> Result<Tensor> {
+        let (copy, to) = self.fresh(tensor.shape(), tensor.dtype(), &format!("some rows, {}", tensor.shape()))?;
+        let from = &tensor.storage::<Buffer>()?.block.buffer;
+        let (start, bytes) = (4 * tensor.offset() as u64, 4 * tensor.shape().len() as u64);
+        self.0.lock().queue.copies().copy_buffer_to_buffer(from, start, &to.buffer, 0, bytes);
+        Ok(copy)
     }
 }
 
@@ -186,6 +251,10 @@ impl Device for Gpu {
         self.fetch(tensor)?.wait()
     }
 
+    fn stores_halves(&self) -> bool {
+        self.0.offer.halves
+    }
+
     fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
         let bytes = 4 * tensor.shape().len() as u64;
         let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
@@ -225,6 +294,7 @@ impl Device for Gpu {
 
     fn prepare(&self, program: Program) -> Result<Executable> {
         let mut schedule = Schedule::new(&program, self.0.offer);
+        schedule.check(&program, self.0.offer)?;
         let plan = Plan::of(&schedule);
         for call in &mut schedule.calls {
             plan.mark_shared(call);
@@ -237,7 +307,8 @@ impl Device for Gpu {
 
     fn run(&self, executable: &Executable, bindings: &Bindings) -> Result<Outputs> {
         let (program, prepared) = (executable.program(), executable.prepared::<Prepared>()?);
-        let mut run = prepared.bind(program, bindings)?;
+        let lined_up = self.lined_up(program, bindings)?;
+        let mut run = prepared.bind(program, lined_up.as_ref().unwrap_or(bindings))?;
         let mut outputs = Outputs::default();
         for (name, value) in program.named() {
             let shape = program.graph.shape(value);

@@ -7,11 +7,11 @@ use tensor::{Bindings, Destination, Error, Op, Output, Place, Program, Result, T
 
 use crate::call::{Call, Memory, Number};
 use crate::device::{Inner, State};
-use crate::memory::{Block, Buffer, mebibytes};
+use crate::memory::{Block, Buffer};
 use crate::pipelines::{Pipeline, Pipelines};
 use crate::profile::Profile;
-use crate::schedule::{Constant, Schedule};
-use crate::{Plan, Shader, View};
+use crate::schedule::{Constant, Schedule, WINDOW_ALIGNMENT};
+use crate::{Offer, Plan, Shader, View};
 
 /// What is made once for a program.
 pub(crate) struct Prepared {
@@ -39,6 +39,17 @@ struct Window {
     /// In bytes.
     start: u64,
     size: u64,
+}
+
+impl Window {
+    /// The part of a buffer that holds what a view sees from element `start` on. It starts at a boundary that every
+    /// adapter takes.
+    fn around(view: &View, block: &Block, start: usize) -> Self {
+        let first = (start * view.element.bytes()) as u64 / WINDOW_ALIGNMENT * WINDOW_ALIGNMENT;
+        let end = ((start + view.len) * view.element.bytes()) as u64;
+        let size = (end - first).next_multiple_of(16).min(block.buffer.size() - first);
+        Window { block: block.id, start: first, size }
+    }
 }
 
 /// How many sets of buffers a call remembers: outputs alternate between a few.
@@ -169,7 +180,7 @@ impl Run<'_> {
                 continue;
             }
             immediates.clone_from(&call.immediates);
-            self.place(call, gpu, &state.slots, &mut windows, &mut immediates)?;
+            self.place(call, gpu.offer, &state.slots, &mut windows, &mut immediates);
             for (at, value) in &call.scalars {
                 immediates[*at..][..4].copy_from_slice(&self.scalars[value].to_ne_bytes());
             }
@@ -201,50 +212,25 @@ impl Run<'_> {
     fn place(
         &self,
         call: &Ready,
-        gpu: &Inner,
+        offer: Offer,
         slots: &[Block],
         windows: &mut Vec<Window>,
         immediates: &mut [u8],
-    ) -> Result<()> {
+    ) {
         windows.clear();
         let offsets = immediates.len() - 4 * call.views.len();
         for (at, view) in call.views.iter().enumerate() {
             let (block, first) = self.block(view.memory, slots);
             let (start, window) = (first + view.offset, block.buffer.size());
-            let whole = window <= gpu.offer.largest_binding as u64;
+            let whole = window <= offer.largest_binding as u64;
             let window = match whole {
                 true => Window { block: block.id, start: 0, size: window },
-                false => self.window(call, view, block, start, gpu.offer.largest_binding as u64)?,
+                false => Window::around(view, block, start),
             };
             let from = start - window.start as usize / view.element.bytes();
             immediates[offsets + 4 * at..][..4].copy_from_slice(&(from as u32).to_ne_bytes());
             windows.push(window);
         }
-        Ok(())
-    }
-
-    /// A part of a buffer that is too large to be bound whole. It starts at a boundary that every adapter takes.
-    fn window(&self, call: &Ready, view: &View, block: &Block, start: usize, most: u64) -> Result<Window> {
-        const BOUNDARY: u64 = 256;
-        let first = (start * view.element.bytes()) as u64 / BOUNDARY * BOUNDARY;
-        let end = ((start + view.len) * view.element.bytes()) as u64;
-        let size = (end - first).next_multiple_of(16).min(block.buffer.size() - first);
-        if size > most {
-            let what = match view.memory {
-                Memory::Bound(value) | Memory::Fresh(value) => {
-                    self.program.graph.operation(value).to_string()
-                }
-                _ => "a tensor of its own".to_owned(),
-            };
-            return Err(Error::new(format!(
-                "`{}` needs {} of {what} at once, and this GPU binds at most {}; \
-                 take a smaller batch or network, a `micro_batch`, or `--device cpu`",
-                call.label,
-                mebibytes(size),
-                mebibytes(most)
-            )));
-        }
-        Ok(Window { block: block.id, start: first, size })
     }
 
     /// The buffer of an operand, and the first of its elements that is the program's.
@@ -304,7 +290,7 @@ impl Run<'_> {
 }
 
 /// The input that an output goes to, if it goes to one.
-fn written_input(output: &Output) -> Option<Value> {
+pub(crate) fn written_input(output: &Output) -> Option<Value> {
     match output.to {
         Destination::Into { input, .. } | Destination::AddedTo { input, .. } => Some(input),
         Destination::Named(_) => None,

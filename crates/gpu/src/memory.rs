@@ -67,7 +67,7 @@ impl Block {
 
 fn refused(what: &str, bytes: u64, why: &str) -> Error {
     let size = mebibytes(bytes);
-    Error::new(format!(
+    Error::too_large(format!(
         "the GPU has no {size} for {what} ({why}); take a smaller batch or network, a `micro_batch`, or `--device cpu`"
     ))
 }

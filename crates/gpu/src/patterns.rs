@@ -2,6 +2,7 @@
 //!
 //! - A value of a row a sample that is only summed over samples, into the gradients: its rows are folded together with
 //!   those of other values, in one dispatch ([`folds`](crate::folds)).
+//! - The gradient of a convolution's weights sums what its bias's gradient is the sum of: it makes that as well.
 //! - The statistics of a group norm that a convolution loads first: the pass that works them out activates as well.
 
 use std::collections::{HashMap, HashSet};
@@ -26,14 +27,22 @@ pub(crate) struct Patterns {
     /// What steps make that others do already.
     done: HashSet<Value>,
     /// The folds among them: what is added, and the part of an input that it is added to.
-    folded: HashSet<(Value, (Value, usize))>,
+    folded: HashSet<Added>,
+    /// Gradients of weights that are folded, with the bias whose gradient their kernel makes as well.
+    biases: HashMap<Added, Option<RowFold>>,
 }
+
+/// What is added, and to which element of an input on.
+type Added = (Value, (Value, usize));
 
 impl Patterns {
     pub fn find(program: &Program) -> Self {
         let mut patterns = Patterns::default();
         let readers = readers(program);
         let written: HashSet<Value> = program.steps.iter().filter_map(writes_over).collect();
+        for step in &program.steps {
+            patterns.find_bias(program, step, &readers, &written);
+        }
         for step in &program.steps {
             for made in step.outputs.iter().filter(|made| made.into.is_none()) {
                 patterns.find_folds(program, made.value, &readers, &written);
@@ -47,6 +56,17 @@ impl Patterns {
         self.folds.get(&value).cloned()
     }
 
+    /// Where the gradients of a convolution's weights and of its bias go, as parts of a row of both, if they may be
+    /// added at the end of a program; `len` has the elements of each.
+    pub fn gradient_folds(&self, step: &Step, len: [usize; 2]) -> Option<Vec<RowFold>> {
+        let made = step.outputs[0];
+        let (input, offset) = made.into?;
+        let bias = self.biases.get(&(made.value, (input, offset)))?;
+        let weights = RowFold { start: 0, len: len[0], input, offset };
+        let bias = bias.map(|bias| RowFold { start: len[0], len: len[1], ..bias });
+        Some([weights].into_iter().chain(bias).collect())
+    }
+
     pub fn is_done_elsewhere(&self, step: &Step) -> bool {
         let made = step.outputs[0];
         match made.into {
@@ -58,6 +78,41 @@ impl Patterns {
     /// Whether the convolution that loads these statistics has to work them out: once only, as it is the first.
     pub fn take_fused(&mut self, stats: Value) -> bool {
         self.fused_stats.remove(&stats)
+    }
+
+    /// Finds the bias that comes after the same convolution as the weights that `step` makes a gradient for: the sum of
+    /// `dy` over its pixels, summed over samples.
+    fn find_bias(
+        &mut self,
+        program: &Program,
+        step: &Step,
+        readers: &HashMap<Value, Vec<usize>>,
+        written: &HashSet<Value>,
+    ) {
+        let (Kernel::ConvWeightGradient(gradient), made) = (&step.kernel, step.outputs[0]) else { return };
+        let Some(into) = made.into.filter(|(input, _)| step.accumulate && !written.contains(input)) else { return };
+        let read_by = |value: Value| {
+            let readers = readers.get(&program.root(value)).into_iter().flatten();
+            readers.map(|at| &program.steps[*at])
+        };
+        let mut bias = None;
+        for sums in read_by(gradient.dy).filter_map(|reader| sums_over_pixels(program, reader)) {
+            let mut all_done = true;
+            for reader in read_by(sums) {
+                match row_part(program, reader) {
+                    Some(Part::Fold(_, added)) if self.folded.contains(&(reader.outputs[0].value, added)) => {}
+                    Some(Part::Fold(sum, (input, offset))) if bias.is_none() && !written.contains(&input) => {
+                        bias = Some(RowFold { start: 0, len: 0, input, offset });
+                        self.folded.insert((sum, (input, offset)));
+                    }
+                    _ => all_done = false,
+                }
+            }
+            if all_done {
+                self.done.insert(sums);
+            }
+        }
+        self.biases.insert((made.value, into), bias);
     }
 
     fn find_folds(
@@ -81,6 +136,7 @@ impl Patterns {
                         waiting.push((slice, start + from, part));
                         done.push(slice);
                     }
+                    Some(Part::Fold(sum, into)) if self.folded.contains(&(sum, into)) => {}
                     Some(Part::Fold(sum, (input, offset))) if !written.contains(&input) => {
                         folds.push(RowFold { start, len, input, offset });
                         folded.push((sum, (input, offset)));
@@ -133,6 +189,15 @@ fn row_part(program: &Program, step: &Step) -> Option<Part> {
         }
         _ => None,
     }
+}
+
+/// The sums of images over their pixels, if that is what a step makes.
+fn sums_over_pixels(program: &Program, step: &Step) -> Option<Value> {
+    let made = step.outputs[0];
+    let Kernel::Reduce { map, by: Fold::Sum, axes } = &step.kernel else { return None };
+    let plain = axes == &[1, 2] && map.exprs == [Expr::Input(0)] && map.shape.rank() == 4;
+    let kept = matches!(program.place(made.value), Place::Scratch { .. });
+    (plain && made.into.is_none() && kept && map.shape == *program.graph.shape(map.inputs[0])).then_some(made.value)
 }
 
 /// The steps that read each value, seen through reshapes, in their order.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use tensor::{Dtype, Kernel, Made, Op, Place, Program, Shape, Step, Value};
+use tensor::{Dtype, Error, Kernel, Made, Op, Place, Program, Result, Shape, Step, Value};
 
 use crate::call::{Call, Memory, View};
 use crate::folds::Folds;
+use crate::memory::mebibytes;
 use crate::patterns::Patterns;
 use crate::shader::Element;
 
@@ -51,7 +52,37 @@ pub struct Offer {
     pub cooperative: bool,
 }
 
+/// Parts of buffers are bound from multiples of this many bytes on: enough for every adapter.
+pub(crate) const WINDOW_ALIGNMENT: u64 = 256;
+
 impl Schedule {
+    /// Makes sure that nothing has to be bound that is larger than what can be.
+    ///
+    /// # Errors
+    /// What is too large, with its size.
+    pub fn check(&self, program: &Program, offer: Offer) -> Result<()> {
+        let most = offer.largest_binding;
+        for (call, view) in self.calls.iter().flat_map(|call| call.views.iter().map(move |view| (call, view))) {
+            let (bytes, what) = match view.memory {
+                Memory::Made(room) => (self.made[room].bytes(), self.made[room].what.clone()),
+                Memory::Bound(value) | Memory::Fresh(value) => {
+                    let part = view.len * view.element.bytes() + WINDOW_ALIGNMENT as usize;
+                    (part, program.graph.operation(value).to_string())
+                }
+                Memory::Constant(_) => (view.len * view.element.bytes(), "a table".to_owned()),
+            };
+            if bytes > most {
+                let [bytes, most] = [bytes, most].map(|bytes| mebibytes(bytes as u64));
+                return Err(Error::too_large(format!(
+                    "`{}` needs {bytes} of {what} at once, and this GPU binds at most {most}; \
+                     take a smaller batch or network, a `micro_batch`, or `--device cpu`",
+                    call.label
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub fn new(program: &Program, offer: Offer) -> Self {
         let mut lowering = Lowering {
             program,
@@ -91,6 +122,7 @@ impl<'a> Lowering<'a> {
             Kernel::Conv(conv) => self.conv(conv, &step.outputs[0]),
             Kernel::ConvWeightGradient(gradient) => self.conv_weight_gradient(gradient, step),
             Kernel::NormalizeGradient(gradient) => self.normalize_backward(gradient, step),
+            Kernel::Linear { x, weight, bias } => self.linear(*x, *weight, *bias, step),
             Kernel::Plain { op, inputs } => self.plain(op, inputs, step),
         }
     }
@@ -138,7 +170,9 @@ impl<'a> Lowering<'a> {
 
     /// How a value's elements lie in memory of the program's own.
     pub fn element(&self, value: Value) -> Element {
-        match self.program.graph.operation(value).dtype {
+        let operation = self.program.graph.operation(value);
+        match operation.dtype {
+            Dtype::Real if operation.half && self.offer.halves => Element::F16,
             Dtype::Real => Element::F32,
             Dtype::Bits => Element::U32,
         }

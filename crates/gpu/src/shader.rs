@@ -18,8 +18,8 @@ macro_rules! source {
     ($name:literal $(, $part:literal)*) => {
         $crate::shader::Source {
             name: $name,
-            text: include_str!(concat!("../shaders/", $name, ".wgsl")),
-            parts: &[$(include_str!(concat!("../shaders/", $part, ".wgsl"))),*],
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+            parts: &[$(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $part, ".wgsl"))),*],
         }
     };
 }

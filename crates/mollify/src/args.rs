@@ -2,8 +2,9 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{Args as Group, Parser, Subcommand};
 
 /// Trains and samples diffusion models, described by pipelines in RON
 ///
@@ -20,7 +21,8 @@ Examples:
   mollify run pipelines/quickstart.ron            train on digits and draw new ones
   mollify run pipelines/toy.ron --set steps=32    the same with another value
   mollify check pipelines/toy.ron                 what a pipeline comes to, or is wrong
-  mollify kinds Euler                             what a kind of node does";
+  mollify kinds Euler                             what a kind of node does
+  mollify devices                                 what there is to compute on";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -60,6 +62,9 @@ pub(crate) enum Command {
         #[arg(value_name = "CHECKPOINT")]
         file: PathBuf,
     },
+    /// List the processor and all GPUs, with what mollify can do with them
+    #[command(after_help = "Example: mollify devices")]
+    Devices,
     /// Run pipelines and write down what every node ended with
     ///
     /// For `NAME.ron` this is the insta snapshot `snapshots/NAME.snap` beside it: the resolved pipeline, and of every
@@ -94,6 +99,9 @@ pub(crate) struct Run {
     /// Start over; the folder of an earlier run is kept as `runs/NAME.1` and on
     #[arg(long, conflicts_with = "resume")]
     pub(crate) fresh: bool,
+    /// Take the time of every kernel and print a table of them in the end, which makes a run slower; for GPUs
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Print errors only
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -106,20 +114,46 @@ pub(crate) struct Settings {
     pub(crate) settings: Vec<String>,
 }
 
-#[derive(Group, Clone, Copy)]
+#[derive(Group, Clone)]
 pub(crate) struct Hardware {
-    /// What to compute on
+    /// What to compute on: `auto`, `cpu`, `gpu`, or `gpu:NAME` for the one with these words in its name
+    ///
+    /// `auto` takes a real GPU if there is one, or else the processor; `gpu` takes software that stands in for a GPU as
+    /// well. `mollify devices` lists what there is.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
+    /// Let a GPU check every access to memory, for when its results are in doubt; slower
+    #[arg(long)]
+    pub(crate) checked: bool,
     /// How many CPU threads to compute with [default: one for each core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZero<usize>>,
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+/// What to compute on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceChoice {
-    /// The fastest there is
+    /// A real GPU, or else the processor.
     Auto,
-    /// The processor
+    /// The processor.
     Cpu,
+    /// A GPU, or software that stands in for one; with these words in its name, if there are any.
+    Gpu(Option<String>),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("gpu:")) {
+            ("auto", _) => Ok(Self::Auto),
+            ("cpu", _) => Ok(Self::Cpu),
+            ("gpu", _) => Ok(Self::Gpu(None)),
+            (_, Some(name)) if !name.is_empty() => Ok(Self::Gpu(Some(name.to_owned()))),
+            _ => {
+                Err("expected `auto`, `cpu`, `gpu` or `gpu:NAME`; `mollify devices` lists the names"
+                    .to_owned())
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod check;
+mod devices;
 mod info;
 mod kinds;
 mod run;
@@ -28,8 +29,9 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
         }
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
+        Command::Devices => done(devices::devices()),
         Command::Snapshot { files, check, settings, hardware } => {
-            done(snapshot::snapshot(&files, check, &settings.settings, hardware, plugins))
+            done(snapshot::snapshot(&files, check, &settings.settings, &hardware, plugins))
         }
     }
 }

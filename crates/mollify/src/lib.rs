@@ -7,6 +7,7 @@ mod goal;
 mod interrupt;
 mod metrics;
 mod problem;
+mod profile;
 mod progress;
 mod resume;
 mod run_folder;
@@ -53,6 +54,7 @@ pub fn plugin(engine: &mut Engine) {
 /// The exit code is 0 if all went well, 1 for an error, 2 for a command line that makes no sense, 130
 /// for a run that was interrupted.
 pub fn main(plugins: &[&dyn Plugin]) -> ExitCode {
+    device::keep_drivers_quiet();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

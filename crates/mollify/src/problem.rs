@@ -56,6 +56,12 @@ impl From<checkpoint::Error> for Problem {
     }
 }
 
+impl From<tensor::Error> for Problem {
+    fn from(error: tensor::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 /// Prints a result to the standard output; a reader that has had enough (`| head`) is no problem.
 pub(crate) fn print(text: &str) -> Result<(), Problem> {
     match io::stdout().write_all(text.as_bytes()) {

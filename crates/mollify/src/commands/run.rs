@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use pipeline::{Engine, Error, Interrupt, Outcome, Plugin, Tick};
+use checkpoint::newest_good;
+use pipeline::{Engine, Error, Failure, Interrupt, Outcome, Plugin, Tick};
 use ports::{Machine, Run};
 
 use crate::commands::Ending;
 use crate::problem::Problem;
 use crate::stderr::say;
 use crate::world::Point;
-use crate::{args, device, interrupt, metrics, progress, resume, run_folder, world};
+use crate::{args, device, interrupt, metrics, profile, progress, resume, run_folder, world};
 
 pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
     let points = world::points(&args.file, &args.settings.settings)?;
@@ -17,24 +18,35 @@ pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, P
     for point in &points {
         world::wired(&args.file, &point.settings, plugins)?;
     }
-    let machine = device::open(args.hardware);
+    let opened = device::open(&args.hardware)?;
+    if args.profile {
+        profile::start(&opened)?;
+    }
     let interrupt = interrupt::on_ctrl_c()?;
     let say = |line: String| {
         if !args.quiet {
             say(line)
         }
     };
-    say(format!("computing on {}", machine.0.name()));
+    say(opened.line());
+    if let Some(warning) = opened.warning() {
+        say(format!("warning: {warning}"));
+    }
+    let mut ending = Ending::Done;
     for (i, point) in points.iter().enumerate() {
         if points.len() > 1 {
             say(format!("point {} of {}: {}", i + 1, points.len(), point.name));
         }
         let swept = points.len() > 1;
-        if play(args, point, swept, &machine, &interrupt, plugins)? == Ending::Interrupted {
-            return Ok(Ending::Interrupted);
+        ending = play(args, point, swept, &opened.machine, &interrupt, plugins)?;
+        if ending == Ending::Interrupted {
+            break;
         }
     }
-    Ok(Ending::Done)
+    if let Some(gpu) = opened.gpu.filter(|_| args.profile) {
+        profile::show(&gpu)?;
+    }
+    Ok(ending)
 }
 
 /// Runs one world to its end.
@@ -71,7 +83,7 @@ fn play(
         progress::show(&mut engine);
     }
     let began = Instant::now();
-    let outcome = engine.run()?;
+    let outcome = engine.run().map_err(|failure| with_way_back(failure, &mut engine, &run))?;
     let time = progress::clock(began.elapsed().as_secs_f64());
     let done = engine.world.resource::<Tick>().0;
     match outcome {
@@ -88,6 +100,19 @@ fn play(
             Ok(Ending::Interrupted)
         }
     }
+}
+
+/// What went wrong, with how to go on from the last state if there is one.
+fn with_way_back(failure: Failure, engine: &mut Engine, run: &Run) -> Problem {
+    let mut report = failure.report;
+    let states = resume::states(engine, run).and_then(|folder| newest_good(&folder).ok());
+    if let Some((_, state)) = states.and_then(|newest| newest.good)
+        && let Some(last) = report.errors.pop()
+    {
+        let help = format!("`--resume` goes on from the last state, that after {} ticks", state.tick);
+        report.errors.push(last.help(help));
+    }
+    report.into()
 }
 
 /// Readies the run's folder and says how many ticks the run has behind it.

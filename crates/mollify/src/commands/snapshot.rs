@@ -16,7 +16,7 @@ pub(crate) fn snapshot(
     files: &[PathBuf],
     check: bool,
     settings: &[String],
-    hardware: Hardware,
+    hardware: &Hardware,
     plugins: &[&dyn Plugin],
 ) -> Result<(), Problem> {
     let mut problems = Problem::default();
@@ -44,10 +44,10 @@ fn compared(file: &Path, text: String, check: bool) -> Result<String, Problem> {
 fn taken(
     file: &Path,
     settings: &[String],
-    hardware: Hardware,
+    hardware: &Hardware,
     plugins: &[&dyn Plugin],
 ) -> Result<String, Problem> {
-    let machine = device::open(hardware);
+    let machine = device::open(hardware)?.machine;
     let mut text = String::new();
     for point in world::points(file, settings)? {
         let (mut engine, pipeline) = world::wired(file, &point.settings, plugins)?;
