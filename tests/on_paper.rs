@@ -15,7 +15,7 @@ use crate::{root, wired};
 /// An adapter that offers all there is to use.
 pub const EVERYTHING: Offer = Offer { largest_binding: 1 << 31, halves: true, cooperative: true };
 /// An adapter that offers as little as mollify takes.
-pub const LITTLE: Offer = Offer { largest_binding: 1 << 27, halves: false, cooperative: false };
+pub const LITTLE: Offer = Offer { largest_binding: 1 << 30, halves: false, cooperative: false };
 
 /// Each shipped pipeline with settings that let it come to its end within a few ticks, or to nothing new. FOLDER is one
 /// with pictures, in which the pipelines before have left their weights.

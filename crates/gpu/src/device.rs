@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tensor::{
-    Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Op, Outputs, Program, Result, Shape, Tensor,
+    Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Op, Outputs, Program, Result, Shape,
+    Tensor,
 };
 
 use crate::adapter::Adapter;
@@ -92,7 +93,8 @@ impl Gpu {
 
     /// The same, with a warning of why it does without cooperative matrices.
     fn without_cooperation(mut self, why: &str) -> Self {
-        let warning = format!("cooperative matrices come out wrong here ({why}), so mollify does without them");
+        let warning =
+            format!("cooperative matrices come out wrong here ({why}), so mollify does without them");
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.warning = Some(warning);
         }
@@ -152,7 +154,10 @@ impl Gpu {
             let tensor = bindings.expect(name, &operation.shape, operation.dtype)?;
             if !tensor.offset().is_multiple_of(4) {
                 if program.graph.outputs().iter().filter_map(written_input).any(|input| input == value) {
-                    let what = format!("`{name}` is written to, so it may not start at element {} of another", tensor.offset());
+                    let what = format!(
+                        "`{name}` is written to, so it may not start at element {} of another",
+                        tensor.offset()
+                    );
                     return Err(Error::new(what));
                 }
                 let copy = self.copy(tensor)?;
@@ -163,7 +168,8 @@ impl Gpu {
     }
 
     fn copy(&self, tensor: &Tensor) -> Result<Tensor> {
-        let (copy, to) = self.fresh(tensor.shape(), tensor.dtype(), &format!("some rows, {}", tensor.shape()))?;
+        let (copy, to) =
+            self.fresh(tensor.shape(), tensor.dtype(), &format!("some rows, {}", tensor.shape()))?;
         let from = &tensor.storage::<Buffer>()?.block.buffer;
         let (start, bytes) = (4 * tensor.offset() as u64, 4 * tensor.shape().len() as u64);
         self.0.lock().queue.copies().copy_buffer_to_buffer(from, start, &to.buffer, 0, bytes);

@@ -186,20 +186,12 @@ impl Run<'_> {
             }
             let mut groups = call.groups_of.lock().unwrap_or_else(PoisonError::into_inner);
             let bind_group = self.bind_group(call, &gpu.device, &state.slots, &windows, &mut groups);
-            let [x, y, z] = call.groups;
-            let timed = state.profile.as_mut().filter(|profile| !profile.is_full());
-            let mut alone;
-            let pass = match timed {
+            match state.profile.as_mut() {
                 Some(profile) => {
-                    alone = state.queue.timed_pass(profile, &call.label);
-                    &mut alone
+                    dispatch(&mut state.queue.timed_pass(profile, &call.label), call, bind_group, &immediates)
                 }
-                None => state.queue.pass(),
-            };
-            pass.set_pipeline(&call.pipeline.pipeline);
-            pass.set_bind_group(0, bind_group, &[]);
-            pass.set_immediates(0, &immediates);
-            pass.dispatch_workgroups(x, y, z);
+                None => dispatch(state.queue.pass(), call, bind_group, &immediates),
+            }
             drop(groups);
             if state.profile.as_ref().is_some_and(Profile::is_full) {
                 state.read_profile(&gpu.device)?;
@@ -287,6 +279,14 @@ impl Run<'_> {
             entries: &entries,
         })
     }
+}
+
+fn dispatch(pass: &mut wgpu::ComputePass, call: &Ready, bind_group: &wgpu::BindGroup, immediates: &[u8]) {
+    let [x, y, z] = call.groups;
+    pass.set_pipeline(&call.pipeline.pipeline);
+    pass.set_bind_group(0, bind_group, &[]);
+    pass.set_immediates(0, immediates);
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// The input that an output goes to, if it goes to one.

@@ -90,7 +90,9 @@ impl Patterns {
         written: &HashSet<Value>,
     ) {
         let (Kernel::ConvWeightGradient(gradient), made) = (&step.kernel, step.outputs[0]) else { return };
-        let Some(into) = made.into.filter(|(input, _)| step.accumulate && !written.contains(input)) else { return };
+        let Some(into) = made.into.filter(|(input, _)| step.accumulate && !written.contains(input)) else {
+            return;
+        };
         let read_by = |value: Value| {
             let readers = readers.get(&program.root(value)).into_iter().flatten();
             readers.map(|at| &program.steps[*at])
@@ -100,7 +102,8 @@ impl Patterns {
             let mut all_done = true;
             for reader in read_by(sums) {
                 match row_part(program, reader) {
-                    Some(Part::Fold(_, added)) if self.folded.contains(&(reader.outputs[0].value, added)) => {}
+                    Some(Part::Fold(_, added)) if self.folded.contains(&(reader.outputs[0].value, added)) => {
+                    }
                     Some(Part::Fold(sum, (input, offset))) if bias.is_none() && !written.contains(&input) => {
                         bias = Some(RowFold { start: 0, len: 0, input, offset });
                         self.folded.insert((sum, (input, offset)));
@@ -197,7 +200,8 @@ fn sums_over_pixels(program: &Program, step: &Step) -> Option<Value> {
     let Kernel::Reduce { map, by: Fold::Sum, axes } = &step.kernel else { return None };
     let plain = axes == &[1, 2] && map.exprs == [Expr::Input(0)] && map.shape.rank() == 4;
     let kept = matches!(program.place(made.value), Place::Scratch { .. });
-    (plain && made.into.is_none() && kept && map.shape == *program.graph.shape(map.inputs[0])).then_some(made.value)
+    (plain && made.into.is_none() && kept && map.shape == *program.graph.shape(map.inputs[0]))
+        .then_some(made.value)
 }
 
 /// The steps that read each value, seen through reshapes, in their order.

@@ -62,7 +62,8 @@ impl Schedule {
     /// What is too large, with its size.
     pub fn check(&self, program: &Program, offer: Offer) -> Result<()> {
         let most = offer.largest_binding;
-        for (call, view) in self.calls.iter().flat_map(|call| call.views.iter().map(move |view| (call, view))) {
+        for (call, view) in self.calls.iter().flat_map(|call| call.views.iter().map(move |view| (call, view)))
+        {
             let (bytes, what) = match view.memory {
                 Memory::Made(room) => (self.made[room].bytes(), self.made[room].what.clone()),
                 Memory::Bound(value) | Memory::Fresh(value) => {

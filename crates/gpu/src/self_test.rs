@@ -46,7 +46,8 @@ fn graph() -> Graph {
     graph.output("a convolution", y);
     graph.output("attention", attended);
     let of = [x, wide, narrow, keys];
-    let names = ["the gradient of images", "a weight gradient", "a weight gradient of 1x1", "attention's gradient"];
+    let names =
+        ["the gradient of images", "a weight gradient", "a weight gradient of 1x1", "attention's gradient"];
     for (name, gradient) in names.into_iter().zip(gradients(&mut graph, loss, &of)) {
         graph.output(name, gradient.expect("the loss depends on it"));
     }

@@ -16,7 +16,8 @@ impl Lowering<'_> {
         let inner = if conv.transposed { cout } else { cin };
         let (left, right) = (self.load(&conv.load), self.view(conv.weight));
         let mut viewed = |value: Option<Value>| value.map(|value| self.view(value));
-        let [bias, channel, residual] = [conv.store.bias, conv.store.channel, conv.store.residual].map(&mut viewed);
+        let [bias, channel, residual] =
+            [conv.store.bias, conv.store.channel, conv.store.residual].map(&mut viewed);
         let to = self.result(out);
         let right_row = if conv.transposed { inner } else { columns };
         let [wide_left, wide_right] = [by_fours(left, &[inner]), by_fours(right, &[right_row])];

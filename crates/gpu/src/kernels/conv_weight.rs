@@ -72,11 +72,13 @@ impl Lowering<'_> {
         let tile = Tile::new(taps * cin, cout).cooperative(self.offer.cooperative && half);
         let group = groups.size * h * w;
         let flag = usize::from;
-        let call = tile.call(&CONV_WEIGHT_GRADIENT, [groups.count, taps * cin, cout], group.min(n * h * w), 1);
+        let call =
+            tile.call(&CONV_WEIGHT_GRADIENT, [groups.count, taps * cin, cout], group.min(n * h * w), 1);
         let call = call.constant("TAPS", taps).constant("LEFT_ALONG_K", flag(!wide_left));
         let call = call.constant("RIGHT_ALONG_K", 0).constant("SUM_RIGHT", flag(groups.with_bias));
         let call = call.constant("LEFT_WIDE", flag(wide_left)).constant("RIGHT_WIDE", flag(wide_right));
-        let call = call.constant("ADD", flag(groups.add)).number("first", groups.first).number("group", group);
+        let call =
+            call.constant("ADD", flag(groups.add)).number("first", groups.first).number("group", group);
         let call = call.number("pixels", n * h * w).number("stride", groups.stride);
         let call = call.number("rows", taps * cin).number("columns", cout).number("channels", cin);
         let call = call.number("height", h).number("width", w).number("right_row", cout);

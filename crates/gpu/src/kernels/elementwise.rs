@@ -72,3 +72,31 @@ pub(crate) fn each(call: Call, text: &str, lanes: Lanes, len: usize) -> Call {
     let call = call.constant("LANES", lanes.count()).formulas(format!("{}{text}", lanes.alias()));
     call.over_threads(len / lanes.count())
 }
+
+#[cfg(test)]
+mod tests {
+    use tensor::{Fold, Graph, compile};
+
+    use super::*;
+    use crate::schedule::{Offer, Schedule};
+
+    #[test]
+    fn tensors_that_are_too_large_to_bind_go_in_parts() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [10_000]);
+        let half = graph.scale(x, 0.5);
+        let most = graph.reduce(Fold::Max, x, &[0]);
+        graph.store(x, 0, half);
+        graph.output("most", most);
+        let program = compile(graph);
+        let schedule = |largest_binding| {
+            let offer = Offer { largest_binding, halves: false, cooperative: false };
+            let schedule = Schedule::new(&program, offer);
+            assert_eq!(schedule.check(&program, offer).map_err(|error| error.to_string()), Ok(()));
+            schedule.calls.len()
+        };
+        // In 9216 and 784 elements: both parts are folded, then what has become of them.
+        assert_eq!(schedule(40_000), 2 + 1 + 2);
+        assert_eq!(schedule(1 << 20), 1 + 1);
+    }
+}

@@ -99,7 +99,8 @@ impl Lowering<'_> {
         let call = call.constant("RIGHT_ALONG_K", flag(right.transposed));
         let call = call.constant("LEFT_WIDE", flag(wide_left)).constant("RIGHT_WIDE", flag(wide_right));
         let call = call.constant("ACCUMULATE", flag(product.accumulate)).constant("SUM_RIGHT", 0);
-        let call = call.number("rows", m).number("inner", k).number("columns", n).number("batch_inner", batch[1]);
+        let call =
+            call.number("rows", m).number("inner", k).number("columns", n).number("batch_inner", batch[1]);
         let call = call.number("left_row", left.row).number("left_outer", left.outer);
         let call = call.number("left_inner", left.inner);
         let call = call.number("right_row", right.row).number("right_outer", right.outer);
