@@ -1,5 +1,5 @@
-// Lays rows of up to four tensors side by side: y[row] = a[row], b[row], …. A row of the result has `row` elements, and
-// the part of `a` ends before element `end_a` of it; rows of a tensor lie `stride_a` apart, those of the result `stride`.
+// Lays rows of up to four tensors side by side: y[row] = a[row], b[row], …. A row of the result has `row` elements, of
+// which those of `a` end before element `end_a`. Rows of `a` lie `stride_a` apart, those of the result `stride`.
 // A thread copies LANES elements.
 fn element_of(row: u32, column: u32) -> Lane {
     if (column < given.end_a) {

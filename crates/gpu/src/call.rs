@@ -38,6 +38,10 @@ impl View {
     pub fn first(self, len: usize) -> View {
         View { len, ..self }
     }
+
+    pub fn bytes(&self) -> usize {
+        self.len * self.element.bytes()
+    }
 }
 
 /// A number that comes with a dispatch.

@@ -133,6 +133,11 @@ impl Gpu {
         (state.queue.recorded, state.queue.submissions)
     }
 
+    /// The bytes that are allocated now, as far as the driver is known to count them.
+    pub fn memory(&self) -> u64 {
+        self.0.device.generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
+    }
+
     /// Gives the GPU back at once: whatever still uses it fails as if it had been lost.
     pub fn destroy(&self) {
         self.0.device.destroy();

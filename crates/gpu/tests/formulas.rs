@@ -168,7 +168,7 @@ fn a_log_of_a_sum_may_be_of_zeros() {
     let numbers = [1000.0, least, 1000.0, least, least, least, least, least, -2.0, least, least, least];
     let bindings = Bindings::new().tensor("x", &gpu.upload(&array([3, 4], numbers)).unwrap());
     let y = gpu.download(&run(&gpu, graph, &bindings).take("y").unwrap()).unwrap().f32s();
-    assert!((y[0] - 1000.693_1).abs() < 1e-3, "{}", y[0]);
+    assert!((y[0] - 1000.6931).abs() < 1e-3, "{}", y[0]);
     assert_eq!(y[1..], [least, -2.0]);
 }
 

@@ -1,6 +1,6 @@
 //! Norms, softmax and attention beyond the operation table: more than a workgroup holds at once, halves, parts of a batch.
 
-use mollify_gpu::{Gpu, Mode, find};
+use mollify_gpu::{Gpu, Mode, Offer, Schedule, find};
 use tensor::operation_table::{Input, Numbers, Row};
 use tensor::{
     Array, Bindings, Device, Dropout, Graph, GroupNorm, Reference, Resample, Shape, compile, gradients,
@@ -175,15 +175,20 @@ fn layers_in_halves_are_near_the_reference() {
 #[test]
 fn attention_has_the_same_bits_whole_and_in_parts() {
     let gpu = gpu();
-    // 16 MiB of weights a sample: software Vulkan binds 128 MiB at once.
-    let qkv = noise([9, 1024, 24], 1);
-    let attend = |n: usize, qkv: &tensor::Tensor| {
+    let program = |n: usize| {
         let mut graph = Graph::new();
         let input = graph.input("qkv", [n, 1024, 24]);
         let y = graph.attention(input, 4);
         graph.output("y", y);
+        compile(graph)
+    };
+    // 16 MiB of weights a sample: software Vulkan binds 128 MiB at once, eight samples.
+    let offer = Offer { largest_binding: 1 << 27, halves: false, cooperative: false };
+    assert_eq!(Schedule::new(&program(9), offer).calls.len(), 2 * 3);
+    let qkv = noise([9, 1024, 24], 1);
+    let attend = |n: usize, qkv: &tensor::Tensor| {
         let bindings = Bindings::new().tensor("qkv", qkv);
-        let mut outputs = gpu.run(&gpu.prepare(compile(graph)).unwrap(), &bindings).unwrap();
+        let mut outputs = gpu.run(&gpu.prepare(program(n)).unwrap(), &bindings).unwrap();
         gpu.download(&outputs.take("y").unwrap()).unwrap().f64s()
     };
     let qkv = gpu.upload(&qkv).unwrap();

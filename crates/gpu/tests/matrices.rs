@@ -166,7 +166,8 @@ fn in_halves() -> Graph {
         let h = graph.conv(x, weights[0], Some(bias));
         let h = graph.add(h, embedding);
         let skip = graph.push(Op::Conv, &[x, weights[1]], None);
-        (graph.add(h, skip), graph.attention(qkv, 1))
+        let y = graph.add(h, skip);
+        (graph.silu(y), graph.attention(qkv, 1))
     });
     let losses = [y, attended].map(|value| sum_of_squares(&mut graph, value));
     let loss = graph.add(losses[0], losses[1]);
@@ -184,9 +185,9 @@ fn matrix_units_take_halves_through_valid_shaders() {
     let paper = Paper::new(Offer { largest_binding: 1 << 30, halves: true, cooperative: true });
     paper.prepare(compile(in_halves())).unwrap();
     let shaders = paper.shaders();
-    for flaw in shaders.iter().filter_map(|shader| shader.text().err()) {
-        panic!("{flaw}");
-    }
+    let flaws: Vec<String> =
+        shaders.iter().filter_map(|s| s.text().err()).map(|flaw| flaw.to_string()).collect();
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
     let names: Vec<&str> = shaders.iter().map(|shader| shader.source.name).collect();
     for name in ["conv_cooperative", "conv_weight_gradient_cooperative", "matmul_cooperative"] {
         assert!(names.contains(&name), "no {name} in {names:?}");

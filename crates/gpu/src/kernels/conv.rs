@@ -1,9 +1,8 @@
 //! Convolutions and their input gradients as implicit matrix products.
 
-use tensor::{Conv, Made, Value};
+use tensor::{Conv, Made, Store};
 
-use super::tile::{Sources, Tile, by_fours, is_half, sources};
-use crate::call::View;
+use super::tile::{Side, Sizes, Sources, by_fours, sources, tiled};
 use crate::schedule::Lowering;
 use crate::shader::Access;
 
@@ -14,29 +13,21 @@ impl Lowering<'_> {
         let [n, h, w, columns] = self.sizes(out.value);
         let [taps, cin, cout] = self.sizes(conv.weight);
         let inner = if conv.transposed { cout } else { cin };
-        let (left, right) = (self.load(&conv.load), self.view(conv.weight));
-        let mut viewed = |value: Option<Value>| value.map(|value| self.view(value));
-        let [bias, channel, residual] =
-            [conv.store.bias, conv.store.channel, conv.store.residual].map(&mut viewed);
+        let (images, weights) = (self.load(&conv.load), self.view(conv.weight));
+        let Store { bias, channel, residual, scale } = conv.store;
+        let added = [bias, channel, residual].map(|value| value.map(|value| self.view(value)));
         let to = self.result(out);
         let right_row = if conv.transposed { inner } else { columns };
-        let [wide_left, wide_right] = [by_fours(left, &[inner]), by_fours(right, &[right_row])];
-        let half = wide_left && wide_right && is_half(left) && inner >= 16 && columns > 32;
-        let tile = Tile::new(h * w, columns).cooperative(self.offer.cooperative && half);
-        let flag = usize::from;
-        let call = tile.call(&CONV, [1, n * h * w, columns], inner, taps).constant("TAPS", taps);
-        let call = call.constant("TRANSPOSED", flag(conv.transposed)).constant("LEFT_ALONG_K", 1);
-        let call = call.constant("RIGHT_ALONG_K", flag(conv.transposed)).constant("SUM_RIGHT", 0);
-        let call = call.constant("LEFT_WIDE", flag(wide_left)).constant("RIGHT_WIDE", flag(wide_right));
-        let call = call.number("rows", n * h * w).number("inner", inner).number("columns", columns);
-        let call = call.number("height", h).number("width", w).number("right_row", right_row);
-        let call = call.real("scale", conv.store.scale);
-        let call = call.operand("left", left, Access::Read, wide_left);
-        let call = call.operand("right", right, Access::Read, wide_right);
-        let wide = |view: Option<View>| view.is_some_and(|view| by_fours(view, &[columns]));
-        let call = call.read_maybe("bias", bias, wide(bias)).read_maybe("channel", channel, wide(channel));
-        let call = call.read_maybe("residual", residual, wide(residual));
-        let call = call.operand("to", to, Access::Write, wide(Some(to)));
+        let sides = [Side::new(images, true, &[inner]), Side::new(weights, conv.transposed, &[right_row])];
+        let sizes = Sizes { batch: 1, m: n * h * w, k: inner, n: columns, sample_m: h * w, taps };
+        let (call, _) = tiled(&CONV, sizes, sides, self.offer.cooperative);
+        let call = call.constant("TAPS", taps).constant("TRANSPOSED", conv.transposed.into());
+        let call = call.constant("SUM_RIGHT", 0).number("inner", inner).number("right_row", right_row);
+        let mut call = call.number("height", h).number("width", w).real("scale", scale);
+        for (name, view) in ["bias", "channel", "residual"].into_iter().zip(added) {
+            call = call.read_maybe(name, view, view.is_some_and(|view| by_fours(view, &[columns])));
+        }
+        let call = call.operand("to", to, Access::Write, by_fours(to, &[columns]));
         self.push(call.labelled(if conv.transposed { "input gradient" } else { "forward" }));
     }
 }

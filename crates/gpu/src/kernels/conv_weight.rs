@@ -2,7 +2,7 @@
 
 use tensor::{Step, WeightGradient};
 
-use super::tile::{Sources, Tile, by_fours, is_half, sources};
+use super::tile::{Side, Sizes, Sources, by_fours, sources, tiled};
 use crate::call::View;
 use crate::patterns::RowFold;
 use crate::schedule::Lowering;
@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 1 << 29;
 
 /// What a gradient is made of.
 #[derive(Clone, Copy)]
-struct Sides {
+struct Gradient {
     images: View,
     dy: View,
     /// Taps, input channels, output channels.
@@ -45,13 +45,13 @@ impl Lowering<'_> {
         let out = &step.outputs[0];
         let [n, h, w, _] = self.sizes(gradient.dy);
         let (images, dy) = (self.load(&gradient.load), self.view(gradient.dy));
-        let sides = Sides { images, dy, weight: self.sizes(out.value), pixels: [n, h, w] };
-        let [taps, cin, cout] = sides.weight;
+        let made = Gradient { images, dy, weight: self.sizes(out.value), pixels: [n, h, w] };
+        let [taps, cin, cout] = made.weight;
         let Some(folds) = self.patterns.gradient_folds(step, [taps * cin * cout, cout]) else {
             let to = self.result(out);
             let (size, count) = (n.max(1), 1);
             let groups = Groups { size, first: 0, count, stride: 0, with_bias: false, add: step.accumulate };
-            return self.sum_groups(sides, groups, to);
+            return self.sum_groups(made, groups, to);
         };
         let stride = folds.iter().map(|fold: &RowFold| fold.len).sum::<usize>();
         let most = (MOST_BYTES.min(self.offer.largest_binding) / (4 * stride)).max(1);
@@ -60,31 +60,24 @@ impl Lowering<'_> {
             let count = most.min(all - first);
             let to = self.rows_to_fold(count, stride, &folds);
             let with_bias = folds.len() == 2;
-            self.sum_groups(sides, Groups { size: GROUP, first, count, stride, with_bias, add: false }, to);
+            self.sum_groups(made, Groups { size: GROUP, first, count, stride, with_bias, add: false }, to);
         }
     }
 
-    fn sum_groups(&mut self, sides: Sides, groups: Groups, to: View) {
-        let Sides { images, dy, weight: [taps, cin, cout], pixels: [n, h, w] } = sides;
-        let [wide_left, wide_right] = [by_fours(images, &[cin]), by_fours(dy, &[cout])];
-        let wide = by_fours(to, &[cout, groups.stride]);
-        let half = wide_left && wide_right && is_half(images) && cin >= 16 && cout > 32;
-        let tile = Tile::new(taps * cin, cout).cooperative(self.offer.cooperative && half);
-        let group = groups.size * h * w;
-        let flag = usize::from;
-        let call =
-            tile.call(&CONV_WEIGHT_GRADIENT, [groups.count, taps * cin, cout], group.min(n * h * w), 1);
-        let call = call.constant("TAPS", taps).constant("LEFT_ALONG_K", flag(!wide_left));
-        let call = call.constant("RIGHT_ALONG_K", 0).constant("SUM_RIGHT", flag(groups.with_bias));
-        let call = call.constant("LEFT_WIDE", flag(wide_left)).constant("RIGHT_WIDE", flag(wide_right));
-        let call =
-            call.constant("ADD", flag(groups.add)).number("first", groups.first).number("group", group);
-        let call = call.number("pixels", n * h * w).number("stride", groups.stride);
-        let call = call.number("rows", taps * cin).number("columns", cout).number("channels", cin);
-        let call = call.number("height", h).number("width", w).number("right_row", cout);
-        let call = call.number("step_y", tile.k() / w % h).number("step_x", tile.k() % w);
-        let call = call.operand("left", images, Access::Read, wide_left);
-        let call = call.operand("right", dy, Access::Read, wide_right);
-        self.push(call.operand("to", to, Access::Write, wide));
+    fn sum_groups(&mut self, gradient: Gradient, groups: Groups, to: View) {
+        let Gradient { images, dy, weight: [taps, cin, cout], pixels: [n, h, w] } = gradient;
+        let (group, pixels, m) = (groups.size * h * w, n * h * w, taps * cin);
+        // Quads of rows are four channels under one tap, or rows are loaded one by one.
+        let images = Side::new(images, !by_fours(images, &[cin]), &[cin]);
+        let sides = [images, Side::new(dy, false, &[cout])];
+        let sizes = Sizes { batch: groups.count, m, k: group.min(pixels), n: cout, sample_m: m, taps: 1 };
+        let (call, k) = tiled(&CONV_WEIGHT_GRADIENT, sizes, sides, self.offer.cooperative);
+        let call = call.constant("TAPS", taps).constant("ADD", groups.add.into());
+        let call = call.constant("SUM_RIGHT", groups.with_bias.into());
+        let call = call.number("first", groups.first).number("group", group).number("pixels", pixels);
+        let call = call.number("stride", groups.stride).number("channels", cin).number("right_row", cout);
+        let call = call.number("height", h).number("width", w);
+        let call = call.number("step_y", k / w % h).number("step_x", k % w);
+        self.push(call.operand("to", to, Access::Write, by_fours(to, &[cout, groups.stride])));
     }
 }

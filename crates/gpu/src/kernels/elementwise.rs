@@ -32,16 +32,9 @@ impl Lowering<'_> {
 
     /// Writes formulas to results, or adds them to what is there.
     fn formulas(&mut self, inputs: &Inputs, exprs: &[Expr], results: &[View], accumulate: bool) {
-        let (lines, names) = inputs.lines(exprs);
-        let suffix = inputs.lanes.suffix();
-        let stores = names.iter().zip(RESULTS).map(|(name, to)| match accumulate {
-            true => format!("    write_{to}{suffix}(element, read_{to}{suffix}(element) + {name});\n"),
-            false => format!("    write_{to}{suffix}(element, {name});\n"),
-        });
-        let text = format!("fn make(element: u32) {{\n{lines}{}}}\n", stores.collect::<String>());
+        let text = make_text(inputs, exprs, accumulate);
         let len = results[0].len;
-        let largest =
-            results.iter().map(|view| view.len * view.element.bytes()).fold(inputs.largest(), usize::max);
+        let largest = results.iter().map(View::bytes).fold(inputs.largest(), usize::max);
         let most = if inputs.fall_apart() { self.largest_part(len, largest) } else { len };
         for start in (0..len).step_by(most.max(1)) {
             let part = most.min(len - start);
@@ -50,7 +43,8 @@ impl Lowering<'_> {
                 let view = view.skip(start).first(part);
                 call.operand(name, view, Access::Write, inputs.lanes.binds_fours(view))
             });
-            self.push(each(call, &text, inputs.lanes, part).in_place());
+            let call = call.labelled(&described(exprs)).in_place();
+            self.push(each(call, &text, inputs.lanes, part));
         }
     }
 
@@ -59,6 +53,25 @@ impl Lowering<'_> {
         // A binding may have to start at a boundary before the part.
         let most = self.offer.largest_binding.saturating_sub(WINDOW_ALIGNMENT as usize);
         if largest <= most { len } else { (most / 4 / 1024 * 1024).max(1024) }
+    }
+}
+
+/// `fn make`, which works formulas out and stores them.
+fn make_text(inputs: &Inputs, exprs: &[Expr], accumulate: bool) -> String {
+    let (lines, names) = inputs.lines(exprs);
+    let suffix = inputs.lanes.suffix();
+    let stores = names.iter().zip(RESULTS).map(|(name, to)| match accumulate {
+        true => format!("    write_{to}{suffix}(element, read_{to}{suffix}(element) + {name});\n"),
+        false => format!("    write_{to}{suffix}(element, {name});\n"),
+    });
+    format!("fn make(element: u32) {{\n{lines}{}}}\n", stores.collect::<String>())
+}
+
+/// What formulas are, or how long they are.
+fn described(exprs: &[Expr]) -> String {
+    match exprs {
+        [expr] if expr.size() <= 8 => expr.to_string(),
+        _ => format!("of {} operations", exprs.iter().map(Expr::size).sum::<usize>()),
     }
 }
 
@@ -77,7 +90,6 @@ pub(crate) fn each(call: Call, text: &str, lanes: Lanes, len: usize) -> Call {
 mod tests {
     use tensor::{Fold, Graph, compile};
 
-    use super::*;
     use crate::schedule::{Offer, Schedule};
 
     #[test]

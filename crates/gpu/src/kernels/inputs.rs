@@ -49,7 +49,7 @@ impl Inputs {
     /// The bytes of the largest tensor.
     pub fn largest(&self) -> usize {
         let bytes = |input: &Input| match input {
-            Input::Tensor(_, view) => view.len * view.element.bytes(),
+            Input::Tensor(_, view) => view.bytes(),
             _ => 0,
         };
         self.inputs.iter().flatten().map(bytes).max().unwrap_or(0)

@@ -1,6 +1,6 @@
 //! Matrix products, for the operation itself and for what is made of it.
 
-use super::tile::{Sources, Tile, by_fours, is_half, sources};
+use super::tile::{Side, Sizes, Sources, by_fours, sources, tiled};
 use crate::call::View;
 use crate::schedule::Lowering;
 use crate::shader::Access;
@@ -30,9 +30,9 @@ impl Matrix {
         Matrix { transposed: !self.transposed, ..self }
     }
 
-    fn is_by_fours(&self, [rows, columns]: [usize; 2]) -> bool {
+    fn side(self, along_k: bool, [rows, columns]: [usize; 2]) -> Side {
         let along = if self.transposed { rows } else { columns };
-        by_fours(self.view, &[along, self.row, self.outer, self.inner])
+        Side::new(self.view, along_k, &[along, self.row, self.outer, self.inner])
     }
 }
 
@@ -77,42 +77,27 @@ impl Product {
             ..self
         }
     }
-
-    fn tile(&self, cooperative: bool) -> Tile {
-        let by_fours = self.left.is_by_fours([self.m, self.k]) && self.right.is_by_fours([self.k, self.n]);
-        let half = is_half(self.left.view) && is_half(self.right.view);
-        let large = self.k >= 16 && self.n > 32 && self.sample_rows >= 16;
-        Tile::new(self.sample_rows, self.n)
-            .cooperative(cooperative && by_fours && half && large && !self.accumulate)
-    }
 }
 
 impl Lowering<'_> {
     pub(crate) fn product(&mut self, label: &str, product: Product) {
         let product = product.stored_by_rows();
         let Product { left, right, to, m, k, n, batch, .. } = product;
-        let [wide_left, wide_right] = [left.is_by_fours([m, k]), right.is_by_fours([k, n])];
-        let wide = to.is_by_fours([m, n]);
-        let flag = usize::from;
-        let call = product.tile(self.offer.cooperative).call(&MATMUL, [batch[0] * batch[1], m, n], k, 1);
-        let call = call.constant("LEFT_ALONG_K", flag(!left.transposed));
-        let call = call.constant("RIGHT_ALONG_K", flag(right.transposed));
-        let call = call.constant("LEFT_WIDE", flag(wide_left)).constant("RIGHT_WIDE", flag(wide_right));
-        let call = call.constant("ACCUMULATE", flag(product.accumulate)).constant("SUM_RIGHT", 0);
-        let call =
-            call.number("rows", m).number("inner", k).number("columns", n).number("batch_inner", batch[1]);
+        let sides = [left.side(!left.transposed, [m, k]), right.side(right.transposed, [k, n])];
+        let sizes = Sizes { batch: batch[0] * batch[1], m, k, n, sample_m: product.sample_rows, taps: 1 };
+        let cooperative = self.offer.cooperative && !product.accumulate;
+        let (call, _) = tiled(&MATMUL, sizes, sides, cooperative);
+        let call = call.constant("ACCUMULATE", product.accumulate.into()).constant("SUM_RIGHT", 0);
+        let call = call.number("inner", k).number("batch_inner", batch[1]);
         let call = call.number("left_row", left.row).number("left_outer", left.outer);
-        let call = call.number("left_inner", left.inner);
-        let call = call.number("right_row", right.row).number("right_outer", right.outer);
-        let call = call.number("right_inner", right.inner);
+        let call = call.number("left_inner", left.inner).number("right_row", right.row);
+        let call = call.number("right_outer", right.outer).number("right_inner", right.inner);
         let call = call.number("to_row", to.row).number("to_outer", to.outer).number("to_inner", to.inner);
         let call = call.real("scale", product.scale);
-        let call = call.operand("left", left.view, Access::Read, wide_left);
-        let call = call.operand("right", right.view, Access::Read, wide_right);
+        let wide = to.side(false, [m, n]).wide;
         let by_fours = |view: Option<View>| view.is_some_and(|view| by_fours(view, &[n]));
         let call = call.read_maybe("bias", product.bias, by_fours(product.bias));
-        let wide_residual = wide && by_fours(product.residual);
-        let call = call.read_maybe("residual", product.residual, wide_residual);
+        let call = call.read_maybe("residual", product.residual, wide && by_fours(product.residual));
         self.push(call.operand("to", to.view, Access::Write, wide).labelled(label));
     }
 }

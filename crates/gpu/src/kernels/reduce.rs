@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn axes_beside_each_other_are_folded_at_once() {
         let image = Shape::from([2, 4, 8, 3]);
-        assert_eq!(neighbours(&image, &[1, 2]), [1..3]);
+        assert_eq!(neighbours(&image, &[1, 2]), vec![1..3; 1]);
         assert_eq!(neighbours(&image, &[0, 2, 3]), [2..4, 0..1]);
-        assert_eq!(neighbours(&Shape::from([2, 1, 3]), &[0, 2]), [0..3]);
-        assert_eq!(neighbours(&Shape::from([2, 1]), &[1]), [0..0]);
+        assert_eq!(neighbours(&Shape::from([2, 1, 3]), &[0, 2]), vec![0..3; 1]);
+        assert_eq!(neighbours(&Shape::from([2, 1]), &[1]), vec![0..0; 1]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the sums of a matrix product are shared out: tiles, each the work of one workgroup.
 
-use crate::call::{Call, View};
-use crate::shader::{Element, Source};
+use crate::call::{Call, Memory, View};
+use crate::shader::{Access, Element, Source};
 
 /// The sums of a workgroup, and how far it goes along k at a time; see `tile.wgsl` and `tile_cooperative.wgsl`.
 ///
@@ -14,6 +14,7 @@ pub(crate) struct Tile {
     k: usize,
     /// The quads of rows and of columns that belong to each of the 256 threads.
     quads: [usize; 2],
+    /// Whether matrix units multiply.
     cooperative: bool,
 }
 
@@ -47,47 +48,85 @@ macro_rules! sources {
 }
 pub(crate) use sources;
 
+/// One side of a product, as kernels read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side {
+    pub view: View,
+    /// What lies side by side in memory goes along k.
+    pub along_k: bool,
+    /// Everything is a multiple of 4 that reading by fours needs to be.
+    pub wide: bool,
+}
+
+impl Side {
+    /// A side whose sizes and strides are these.
+    pub fn new(view: View, along_k: bool, numbers: &[usize]) -> Self {
+        Side { view, along_k, wide: by_fours(view, numbers) }
+    }
+
+    /// Whether matrix units may multiply it: they round 32 bits to 16, which is for parameters only.
+    fn is_half(self) -> bool {
+        self.wide && self.view.element == Element::F16
+    }
+
+    fn is_half_or_parameter(self) -> bool {
+        self.is_half() || (self.wide && matches!(self.view.memory, Memory::Bound(_)))
+    }
+}
+
+/// The sizes of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub batch: usize,
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    /// How many of the m rows belong to one sample, or all of them if they are no pixels.
+    pub sample_m: usize,
+    /// How often k starts anew.
+    pub taps: usize,
+}
+
 impl Tile {
-    /// For products with `m` rows a sample, and `n` columns.
-    pub fn new(m: usize, n: usize) -> Self {
+    fn new(sizes: Sizes, sides: [Side; 2], cooperative: bool) -> Self {
+        let Sizes { k, n, sample_m, .. } = sizes;
+        let worth = sample_m >= 16 && k >= 16 && n > 32;
         match n {
-            ..=16 if m > 64 => NARROW,
-            _ if m <= 64 => SMALL,
+            _ if cooperative && worth && sides[0].is_half() && sides[1].is_half_or_parameter() => COOPERATIVE,
+            ..=16 if sample_m > 64 => NARROW,
+            _ if sample_m <= 64 => SMALL,
             _ if 3 * n.next_multiple_of(128) >= 4 * n.next_multiple_of(64) => TALL,
             _ => LARGE,
         }
     }
-
-    /// The tile of matrix units where they are worth it: both sides in 16 bits, read by fours.
-    pub fn cooperative(self, worth: bool) -> Self {
-        if worth { COOPERATIVE } else { self }
-    }
-
-    /// A call that works out `batch` products of `m` rows and `n` columns, each a sum of `steps` times this tile's k.
-    pub fn call(self, sources: &'static Sources, [batch, m, n]: [usize; 3], k: usize, taps: usize) -> Call {
-        let source = if self.cooperative { &sources.cooperative } else { &sources.threads };
-        let call = Call::new(source).constant("TILE_M", self.m).constant("TILE_N", self.n);
-        let call = call.constant("TILE_K", self.k);
-        let call = match self.cooperative {
-            true => call,
-            false => call.constant("QUADS_M", self.quads[0]).constant("QUADS_N", self.quads[1]),
-        };
-        let (tiles_m, tiles_n) = (m.div_ceil(self.m), n.div_ceil(self.n));
-        let call = call.number("tiles_m", tiles_m).number("tiles_n", tiles_n);
-        call.number("steps", taps * k.div_ceil(self.k)).over(batch * tiles_m * tiles_n)
-    }
-
-    pub fn k(self) -> usize {
-        self.k
-    }
 }
 
-/// Whether all of these are multiples of 4, as reading by fours needs.
+/// A call for products of these sizes, with their two sides; `cooperative` says that matrix units are there. Also how
+/// far it goes along k at a time.
+pub(crate) fn tiled(
+    sources: &'static Sources,
+    sizes: Sizes,
+    [left, right]: [Side; 2],
+    cooperative: bool,
+) -> (Call, usize) {
+    let tile = Tile::new(sizes, [left, right], cooperative);
+    let Sizes { batch, m, k, n, taps, .. } = sizes;
+    let source = if tile.cooperative { &sources.cooperative } else { &sources.threads };
+    let (tiles_m, tiles_n) = (m.div_ceil(tile.m), n.div_ceil(tile.n));
+    let mut call = Call::new(source);
+    if !tile.cooperative {
+        call = call.constant("QUADS_M", tile.quads[0]).constant("QUADS_N", tile.quads[1]);
+    }
+    let call = call.constant("TILE_M", tile.m).constant("TILE_N", tile.n).constant("TILE_K", tile.k);
+    let call = call.constant("LEFT_ALONG_K", left.along_k.into()).constant("LEFT_WIDE", left.wide.into());
+    let call = call.constant("RIGHT_ALONG_K", right.along_k.into()).constant("RIGHT_WIDE", right.wide.into());
+    let call = call.number("rows", m).number("columns", n).number("steps", taps * k.div_ceil(tile.k));
+    let call = call.number("tiles_m", tiles_m).number("tiles_n", tiles_n).over(batch * tiles_m * tiles_n);
+    let call = call.operand("left", left.view, Access::Read, left.wide);
+    (call.operand("right", right.view, Access::Read, right.wide), tile.k)
+}
+
+/// Whether a tensor can be read by fours where these are its sizes and strides.
 pub(crate) fn by_fours(view: View, numbers: &[usize]) -> bool {
     view.offset.is_multiple_of(4) && numbers.iter().all(|number| number.is_multiple_of(4))
-}
-
-/// Whether matrix units may multiply what lies there.
-pub(crate) fn is_half(view: View) -> bool {
-    view.element == Element::F16
 }
