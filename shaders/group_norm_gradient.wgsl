@@ -3,6 +3,7 @@
 //     sums [n, 2, channels] = Σ dz and Σ dz · x̂ over pixels; written where `MAKE_SUMS`, else read
 //     dx = ((dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / σ + residual) · factor, where dx̂ = dz · scale; where `APPLY`
 //
+// Where `ACTIVATE`, what the activation made is written as well: a weight gradient reads it next, and it was not kept.
 // The means over a group are sums of sums. Operands are those of group_norm.wgsl, dy beside them. groups.wgsl tells
 // who does what; dz is worked out again for dx, as it costs less than to keep it.
 
@@ -150,6 +151,24 @@ fn apply(mine: Share, unit: Unit, means: vec2<f32>) {
         let dx_hat = gradient_of(mine.sample, element, unit, x_hat) * unit.scale;
         let dx = (dx_hat - means.x - x_hat * means.y) * unit.stats.y;
         store_dx(i, (dx + load_residual(i)) * given.factor);
+        if (ACTIVATE == 1u) {
+            store_activated(mine.sample, element, i, fma(x_hat, unit.scale, unit.shift));
+        }
+    }
+}
+
+fn store_activated(sample: u32, element: u32, i: u32, z: vec4<f32>) {
+    var y = z;
+    if (SILU == 1u) {
+        y = silu4(y);
+    }
+    if (DROPOUT == 1u) {
+        y *= kept(sample, element);
+    }
+    if (UNIT == 4u) {
+        write_activated4(i, y);
+    } else {
+        write_activated(i, y.x);
     }
 }
 

@@ -8,7 +8,8 @@
 // The kernel beside this file says what is multiplied, as for `tile.wgsl`.
 
 // A side whose rows (or columns) lie along k in memory lies so here: row by row, quads of k side by side. The other lies
-// k by k. Two quads more than there are keep rows in different banks, and aligned to 16 bytes.
+// k by k. Two quads more than there are keep lines in different banks, and aligned to 16 bytes. Matrix units count the
+// distance from line to line in quads, as the pointer they get is to one.
 const LEFT_PITCH = (LEFT_ALONG_K * TILE_K + (1u - LEFT_ALONG_K) * TILE_M) / 4u + 2u;
 const RIGHT_PITCH = (RIGHT_ALONG_K * TILE_K + (1u - RIGHT_ALONG_K) * TILE_N) / 4u + 2u;
 const LEFT_LINES = LEFT_ALONG_K * TILE_M + (1u - LEFT_ALONG_K) * TILE_K;

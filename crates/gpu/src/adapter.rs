@@ -15,6 +15,7 @@ const BACKENDS: wgpu::Backends =
 const WANTED: Features = Features::SHADER_F16
     .union(Features::TIMESTAMP_QUERY)
     .union(Features::PIPELINE_CACHE)
+    .union(Features::SUBGROUP)
     .union(Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 /// What kernels take at most.
@@ -117,10 +118,13 @@ impl Adapter {
         }
     }
 
-    /// Whether it multiplies the tiles of matrices that the kernels are written for.
+    /// Whether it multiplies the tiles of matrices that the kernels are written for, by subgroups of 32 threads.
     fn multiplies_tiles(&self) -> bool {
         use wgpu::CooperativeScalarType as Scalar;
-        self.wgpu.features().contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        let info = self.wgpu.get_info();
+        let needed = Features::SUBGROUP | Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        self.wgpu.features().contains(needed)
+            && (info.subgroup_min_size, info.subgroup_max_size) == (32, 32)
             && self.wgpu.cooperative_matrix_properties().iter().any(|tile| {
                 (tile.m_size, tile.n_size, tile.k_size) == (16, 16, 16)
                     && (tile.ab_type, tile.cr_type) == (Scalar::F16, Scalar::F32)

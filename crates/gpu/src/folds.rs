@@ -39,7 +39,7 @@ struct Job {
 }
 
 impl Lowering<'_> {
-    /// Room for a value whose rows are only summed; the sums are taken care of.
+    /// Room for a value whose rows are summed; the sums are taken care of.
     pub(crate) fn make_to_fold(&mut self, value: Value, folds: Vec<RowFold>) -> View {
         let (rows, len) = (self.shape(value)[0], self.shape(value).len());
         self.rows_to_fold(rows, len / rows.max(1), &folds)
@@ -76,7 +76,8 @@ impl Lowering<'_> {
 
     /// Folds the rows that wait: a dispatch for each tensor that they go to.
     pub(crate) fn flush_folds(&mut self) {
-        let Some(room) = self.folds.room else { return };
+        // The next rows get a room of their own: somebody else may still read these.
+        let Some(room) = self.folds.room.take() else { return };
         self.folds.used = 0;
         let jobs = std::mem::take(&mut self.folds.jobs);
         let mut inputs: Vec<Value> = jobs.iter().map(|job| job.input).collect();

@@ -1,13 +1,15 @@
 //! What lowering does in one go that a program has as several steps.
 //!
-//! - A value of a row a sample that is only summed over samples, into the gradients: its rows are folded together with
+//! - A value of a row a sample that is summed over samples, into the gradients: its rows are folded together with
 //!   those of other values, in one dispatch ([`folds`](crate::folds)).
 //! - The gradient of a convolution's weights sums what its bias's gradient is the sum of: it makes that as well.
+//! - What a group norm made, which is not kept for the weight gradient that reads it again: the gradient of the norm
+//!   writes it beside its own result.
 //! - The statistics of a group norm that a convolution loads first: the pass that works them out activates as well.
 
 use std::collections::{HashMap, HashSet};
 
-use tensor::{Expr, Fold, Kernel, Op, Place, Program, Step, Value};
+use tensor::{Expr, Fold, Kernel, Normalize, Op, Place, Program, Step, Value, WeightGradient};
 
 /// A part of each row of a value that is summed over samples and added to a part of an input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub(crate) struct Patterns {
     folds: HashMap<Value, Vec<RowFold>>,
     /// Statistics that the convolution which loads them first works out.
     fused_stats: HashSet<Value>,
+    /// Statistics of norms that a weight gradient loads and whose gradient is made in one go.
+    loaded_again: HashSet<Value>,
     /// What steps make that others do already.
     done: HashSet<Value>,
     /// The folds among them: what is added, and the part of an input that it is added to.
@@ -49,6 +53,7 @@ impl Patterns {
             }
         }
         patterns.find_stats(program, &readers);
+        patterns.find_loaded_again(program);
         patterns
     }
 
@@ -78,6 +83,11 @@ impl Patterns {
     /// Whether the convolution that loads these statistics has to work them out: once only, as it is the first.
     pub fn take_fused(&mut self, stats: Value) -> bool {
         self.fused_stats.remove(&stats)
+    }
+
+    /// Whether the gradient of the norm with these statistics writes what the norm made as well, for a weight gradient.
+    pub fn is_loaded_again(&self, stats: Value) -> bool {
+        self.loaded_again.contains(&stats)
     }
 
     /// Finds the bias that comes after the same convolution as the weights that `step` makes a gradient for: the sum of
@@ -135,7 +145,7 @@ impl Patterns {
         while let Some((value, start, len)) = waiting.pop() {
             for step in readers.get(&value).into_iter().flatten().map(|at| &program.steps[*at]) {
                 match row_part(program, step) {
-                    Some(Part::Slice(slice, from, part)) => {
+                    Some(Part::Slice(slice, from, part)) if is_folded_only(program, readers, slice) => {
                         waiting.push((slice, start + from, part));
                         done.push(slice);
                     }
@@ -144,7 +154,8 @@ impl Patterns {
                         folds.push(RowFold { start, len, input, offset });
                         folded.push((sum, (input, offset)));
                     }
-                    _ => return,
+                    // Whoever else reads the value finds it among the rows.
+                    _ => {}
                 }
             }
         }
@@ -152,6 +163,27 @@ impl Patterns {
             self.folded.extend(folded);
             self.done.extend(done);
             self.folds.insert(value, folds);
+        }
+    }
+
+    fn find_loaded_again(&mut self, program: &Program) {
+        let backward = |step: &Step| match &step.kernel {
+            Kernel::NormalizeGradient(gradient) => {
+                Some((gradient.normalize.clone(), gradient.forward.clone()))
+            }
+            _ => None,
+        };
+        let backward: Vec<_> = program.steps.iter().filter_map(backward).collect();
+        for step in &program.steps {
+            let Kernel::ConvWeightGradient(WeightGradient { load, .. }) = &step.kernel else { continue };
+            let Some(norm) = &load.norm else { continue };
+            let mut inputs = vec![load.source, norm.stats, norm.scale, norm.shift];
+            inputs.extend(norm.dropout.map(|(_, keys)| keys));
+            let dropout = norm.dropout.map(|(dropout, _)| dropout);
+            let normalize = Normalize { groups: norm.groups, silu: norm.silu, dropout };
+            if backward.contains(&(normalize, inputs)) {
+                self.loaded_again.insert(norm.stats);
+            }
         }
     }
 
@@ -167,6 +199,12 @@ impl Patterns {
             }
         }
     }
+}
+
+/// Whether nothing but folds read a value.
+fn is_folded_only(program: &Program, readers: &HashMap<Value, Vec<usize>>, value: Value) -> bool {
+    let fold = |at: &usize| matches!(row_part(program, &program.steps[*at]), Some(Part::Fold(..)));
+    readers.get(&program.root(value)).is_some_and(|readers| readers.iter().all(fold))
 }
 
 /// What a step does with the rows of the only value it reads.

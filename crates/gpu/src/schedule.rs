@@ -90,6 +90,8 @@ impl Schedule {
             offer,
             patterns: Patterns::find(program),
             views: HashMap::new(),
+            activated: HashMap::new(),
+            waiting: Vec::new(),
             folds: Folds::default(),
             schedule: Schedule::default(),
         };
@@ -110,6 +112,10 @@ pub(crate) struct Lowering<'a> {
     pub schedule: Schedule,
     /// Where values lie that steps or constants have made.
     views: HashMap<Value, View>,
+    /// What norms made, by their statistics, where the gradient of a norm wrote it once more.
+    pub activated: HashMap<Value, View>,
+    /// Weight gradients that wait for that.
+    waiting: Vec<&'a Step>,
 }
 
 impl<'a> Lowering<'a> {
@@ -117,12 +123,22 @@ impl<'a> Lowering<'a> {
         if self.patterns.is_done_elsewhere(step) {
             return;
         }
+        if let Kernel::ConvWeightGradient(gradient) = &step.kernel
+            && let Some(norm) = &gradient.load.norm
+            && self.patterns.is_loaded_again(norm.stats)
+            && !self.activated.contains_key(&norm.stats)
+        {
+            return self.waiting.push(step);
+        }
         match &step.kernel {
             Kernel::Map(map) => self.map(map, step),
             Kernel::Reduce { map, by, axes } => self.reduce(map, *by, axes, step),
             Kernel::Conv(conv) => self.conv(conv, &step.outputs[0]),
             Kernel::ConvWeightGradient(gradient) => self.conv_weight_gradient(gradient, step),
-            Kernel::NormalizeGradient(gradient) => self.normalize_backward(gradient, step),
+            Kernel::NormalizeGradient(gradient) => {
+                self.normalize_backward(gradient, step);
+                std::mem::take(&mut self.waiting).into_iter().for_each(|waiting| self.step(waiting));
+            }
             Kernel::Linear { x, weight, bias } => self.linear(*x, *weight, *bias, step),
             Kernel::Plain { op, inputs } => self.plain(op, inputs, step),
         }

@@ -162,9 +162,9 @@ fn layers_in_halves_are_near_the_reference() {
     for ((found, expected), name) in run_network(&gpu, 2).iter().zip(run_network(&Reference, 2)).zip(OUTPUTS)
     {
         let error = deviation(found, &expected);
-        // A rounding to 11 bits is off by 2e-4 of a number on average, and there are a dozen in a row; the largest of
-        // thousands of numbers lie at several times the root mean square.
-        assert!(error <= 2e-2, "`{name}` is off by {error:.1e}");
+        // A rounding to 11 bits is off by 2e-4 of a number on average, there are a dozen in a row, and the largest of
+        // thousands of deviations is several times their root mean square: 0.018 where this was written.
+        assert!(error <= 4e-2, "`{name}` is off by {error:.1e}");
         assert!(
             error > 1e-5 || !gpu.stores_halves(),
             "`{name}` is right to {error:.1e}: nothing was stored in halves"

@@ -180,6 +180,36 @@ fn in_halves() -> Graph {
     graph
 }
 
+/// The gradients of those layers.
+fn gradients_in_halves(device: &dyn Device) -> Vec<Vec<f64>> {
+    let graph = in_halves();
+    let mut bindings = Bindings::new();
+    let mut sums = Vec::new();
+    for value in graph.values() {
+        if let Op::Input { name } = &graph.operation(value).op
+            && name.starts_with("to")
+        {
+            let sum = device.zeros(graph.shape(value), tensor::Dtype::Real).unwrap();
+            bindings = bindings.tensor(name, &sum);
+            sums.push(sum);
+        }
+    }
+    run(device, graph, bindings);
+    sums.iter().map(|sum| device.download(sum).unwrap().f64s()).collect()
+}
+
+#[test]
+fn gradients_in_halves_come_close() {
+    let (found, expected) = (gradients_in_halves(&gpu()), gradients_in_halves(&Reference));
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let square = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>();
+        let error = square(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+        let error = (error / square(&mut expected.iter().copied())).sqrt();
+        // A few roundings of 5e-4 between there and back.
+        assert!(error <= 3e-3, "gradient {at} is off by {error:.1e}");
+    }
+}
+
 #[test]
 fn matrix_units_take_halves_through_valid_shaders() {
     let paper = Paper::new(Offer { largest_binding: 1 << 30, halves: true, cooperative: true });

@@ -13,7 +13,9 @@ impl Lowering<'_> {
     pub(crate) fn load(&mut self, load: &Load) -> View {
         let [n, h, w, channels] = self.sizes(load.source);
         let mut images = self.view(load.source);
-        if let Some(norm) = &load.norm {
+        if let Some(activated) = load.norm.as_ref().and_then(|norm| self.activated.get(&norm.stats)) {
+            images = *activated;
+        } else if let Some(norm) = &load.norm {
             let y = self.work(images.element, n * h * w * channels, format!("{} normalised", load.source));
             self.normalize_into(load.source, norm, y);
             images = y;

@@ -30,6 +30,8 @@ struct Gradient {
     sums: Option<View>,
     made: Option<View>,
     dx: Option<View>,
+    /// Where to write what the norm made, once more.
+    activated: Option<View>,
     store: Store,
 }
 
@@ -71,34 +73,43 @@ impl Lowering<'_> {
 
     pub(crate) fn normalize_sums(&mut self, normalize: &Normalize, inputs: &[Value], out: &Made) {
         let (dy, made) = (self.view(inputs[0]), Some(self.result(out)));
-        let gradient = Gradient { dy, sums: None, made, dx: None, store: Store::default() };
+        let gradient = Gradient { dy, sums: None, made, dx: None, activated: None, store: Store::default() };
         self.gradient(normalize, &inputs[1..], gradient, "sums");
     }
 
     pub(crate) fn normalize_gradient(&mut self, normalize: &Normalize, inputs: &[Value], out: &Made) {
         let (dy, sums) = (self.view(inputs[0]), Some(self.view(inputs[1])));
         let dx = Some(self.result(out));
-        let gradient = Gradient { dy, sums, made: None, dx, store: Store::default() };
+        let gradient = Gradient { dy, sums, made: None, dx, activated: None, store: Store::default() };
         self.gradient(normalize, &inputs[2..], gradient, "by sums");
     }
 
     pub(crate) fn normalize_backward(&mut self, gradient: &NormalizeGradient, step: &Step) {
         let NormalizeGradient { normalize, dy, forward, store } = gradient;
         let [dx, made] = [0, 1].map(|at| Some(self.result(&step.outputs[at])));
-        let gradient = Gradient { dy: self.view(*dy), sums: None, made, dx, store: store.clone() };
+        let activated = self.patterns.is_loaded_again(forward[1]).then(|| {
+            let (x, len) = (self.view(forward[0]), self.shape(forward[0]).len());
+            self.work(x.element, len, format!("{} normalised", forward[0]))
+        });
+        let gradient = Gradient { dy: self.view(*dy), sums: None, made, dx, activated, store: store.clone() };
         self.gradient(normalize, forward, gradient, "with sums");
+        if let Some(activated) = activated {
+            self.activated.insert(forward[1], activated);
+        }
     }
 
     fn gradient(&mut self, normalize: &Normalize, forward: &[Value], gradient: Gradient, label: &str) {
-        let Gradient { dy, sums, made, dx, store } = gradient;
+        let Gradient { dy, sums, made, dx, activated, store } = gradient;
         let (x, norm) = (forward[0], norm_of(normalize, &forward[1..]));
         let from = self.view(x);
         let residual = store.residual.map(|residual| self.view(residual));
         let mut views = vec![from, dy, self.view(norm.scale), self.view(norm.shift)];
-        views.extend([sums, made, dx, residual].into_iter().flatten());
+        views.extend([sums, made, dx, activated, residual].into_iter().flatten());
         let size = self.groups(x, norm.groups, &views);
         let call = size.call(&GROUP_NORM_GRADIENT).constant("MAKE_SUMS", made.is_some().into());
-        let call = call.constant("APPLY", dx.is_some().into()).real("factor", store.scale);
+        let call =
+            call.constant("APPLY", dx.is_some().into()).constant("ACTIVATE", activated.is_some().into());
+        let call = call.real("factor", store.scale).write_maybe("activated", activated, size.wide);
         let stats = self.view(norm.stats);
         let call = self.forward(call, size, from, Some(&norm)).read_maybe("stats", Some(stats), false);
         let call = call.read_maybe("dy", Some(dy), size.wide).read_maybe("sums", sums, size.wide);
