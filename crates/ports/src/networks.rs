@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use tensor::{Bindings, Graph, Shape, Tensor, Value};
-use unet::{Network, SongUNet, SongUNetConfig};
+use unet::{DhariwalUNet, DhariwalUNetConfig, Network, SongUNet, SongUNetConfig};
 
 /// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and
 /// as metadata `mollify` (this), `recipe` ([`Denoise::recipe`]), `pipeline` (resolved), `images` (seen), `of`
@@ -28,6 +28,7 @@ pub struct Parameters {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Architecture {
     SongUNet(SongUNetConfig),
+    DhariwalUNet(DhariwalUNetConfig),
 }
 
 impl Architecture {
@@ -45,6 +46,7 @@ impl Architecture {
     pub fn build(self) -> Result<Arc<dyn Network>, String> {
         match self {
             Architecture::SongUNet(config) => Ok(Arc::new(SongUNet::new(config)?)),
+            Architecture::DhariwalUNet(config) => Ok(Arc::new(DhariwalUNet::new(config)?)),
         }
     }
 }
@@ -75,6 +77,12 @@ pub trait Denoise: Send + Sync {
     /// The noise levels it can be asked about.
     fn sigma_range(&self) -> (f64, f64) {
         (0.0, f64::INFINITY)
+    }
+
+    /// The noise level nearest to `sigma` that it knows: `sigma` itself, unless it was trained on a few levels
+    /// only.
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        sigma
     }
 
     /// Adds D(x; σ) to a graph.
