@@ -30,12 +30,15 @@ pub(crate) struct Style {
 
 #[derive(Clone, Debug)]
 enum Encode {
-    Block(Block),
+    Block(Box<Block>),
+    Aside(Aside),
+}
+
+/// What the image brings to a level besides what came through the blocks.
+#[derive(Clone, Debug)]
+enum Aside {
     /// Adds what a 1x1 convolution makes of the halved image.
-    Skip {
-        halve: Conv,
-        mix: Conv,
-    },
+    Skip { halve: Conv, mix: Conv },
     /// Adds what a convolution makes of the last such sum, halved: at first, of the image.
     Residual(Conv),
 }
@@ -43,7 +46,7 @@ enum Encode {
 #[derive(Clone, Debug)]
 enum Decode {
     Block {
-        block: Block,
+        block: Box<Block>,
         /// Whether it reads what the encoder made beside what the decoder made.
         joins: bool,
     },
@@ -71,14 +74,14 @@ impl Trunk {
         let mut x = self.first.build(forward, image);
         let mut made = vec![x];
         for step in &self.encoder {
-            if let Encode::Block(block) = step {
-                x = block.build(forward, x, embedding);
-                made.push(x);
-                continue;
+            match step {
+                Encode::Block(block) => x = block.build(forward, x, embedding),
+                Encode::Aside(step) => {
+                    // The sum takes the place of what it was added to.
+                    made.pop();
+                    (x, aside) = step.add(forward, x, aside);
+                }
             }
-            // The sum takes the place of what was added to.
-            made.pop();
-            (x, aside) = step.add(forward, x, aside);
             made.push(x);
         }
         let mut output = None;
@@ -101,17 +104,16 @@ impl Trunk {
     }
 }
 
-impl Encode {
+impl Aside {
     /// The sum, and what the next of its kind reads.
     fn add(&self, forward: &mut Forward, x: Value, aside: Value) -> (Value, Value) {
         match self {
-            Encode::Block(_) => (x, aside),
-            Encode::Skip { halve, mix } => {
+            Aside::Skip { halve, mix } => {
                 let aside = halve.build(forward, aside);
                 let mixed = mix.build(forward, aside);
                 (forward.graph.add(x, mixed), aside)
             }
-            Encode::Residual(conv) => {
+            Aside::Residual(conv) => {
                 let residual = conv.build(forward, aside);
                 let sum = forward.graph.add(residual, x);
                 let x = forward.graph.scale(sum, 0.5f64.sqrt());
@@ -134,15 +136,17 @@ fn encoder(
         let at = format!("enc.{h}x{w}");
         if level > 0 {
             let options = block(style, Some(Resampling::Down), false);
-            steps.push(Encode::Block(Block::new(layout, &format!("{at}_down"), x, x, &options)?));
+            let halve = Block::new(layout, &format!("{at}_down"), x, x, &options)?;
+            steps.push(Encode::Block(Box::new(halve)));
             made.push(x);
             let (step, next) = style.aside(layout, &at, aside, x);
-            steps.extend(step);
+            steps.extend(step.map(Encode::Aside));
             aside = next;
         }
         let options = block(style, None, sizes.attention.contains(&h.max(w)));
         for i in 0..sizes.blocks {
-            steps.push(Encode::Block(Block::new(layout, &format!("{at}_block{i}"), x, out, &options)?));
+            let block = Block::new(layout, &format!("{at}_block{i}"), x, out, &options)?;
+            steps.push(Encode::Block(Box::new(block)));
             x = out;
             made.push(x);
         }
@@ -153,7 +157,7 @@ fn encoder(
 impl Style {
     /// What is added behind the first block of a level of `x` channels, and how many channels the next of its kind
     /// reads.
-    fn aside(&self, layout: &mut Layout, at: &str, aside: usize, x: usize) -> (Option<Encode>, usize) {
+    fn aside(&self, layout: &mut Layout, at: &str, aside: usize, x: usize) -> (Option<Aside>, usize) {
         let filter = self.block.filter.clone();
         let plain = ConvOptions { start: self.block.start, ..Default::default() };
         let halved = ConvOptions { resampling: Some(Resampling::Down), filter, ..plain.clone() };
@@ -164,12 +168,12 @@ impl Style {
                 let halve = Conv::new(layout, &format!("{at}_aux_down"), aside, aside, alone);
                 let thin = ConvOptions { kernel: 1, ..plain };
                 let mix = Conv::new(layout, &format!("{at}_aux_skip"), aside, x, thin);
-                (Some(Encode::Skip { halve, mix }), aside)
+                (Some(Aside::Skip { halve, mix }), aside)
             }
             Encoder::Residual => {
                 let fused = ConvOptions { fused: true, ..halved };
                 let conv = Conv::new(layout, &format!("{at}_aux_residual"), aside, x, fused);
-                (Some(Encode::Residual(conv)), x)
+                (Some(Aside::Residual(conv)), x)
             }
         }
     }
@@ -188,7 +192,7 @@ fn decoder(
     for (level, ([h, w], out)) in levels.iter().zip(sizes.widths()).enumerate().rev() {
         let mut add = |name: &str, [inside, out]: [usize; 2], joins, options: &BlockOptions| {
             let block = Block::new(layout, &format!("dec.{h}x{w}_{name}"), inside, out, options)?;
-            steps.push(Decode::Block { block, joins });
+            steps.push(Decode::Block { block: Box::new(block), joins });
             Ok::<_, String>(())
         };
         let coarsest = level == levels.len() - 1;
