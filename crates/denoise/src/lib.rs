@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod dhariwal_unet;
 mod ideal;
 mod network;
 mod points;
 mod precondition;
 mod recipe;
 mod song_unet;
+mod untrained;
 mod weights;
 
+pub use dhariwal_unet::{DhariwalUNet, dhariwal_unet};
 pub use ideal::{Ideal, IdealDenoiser, ideal, ideal_denoiser};
 pub use network::{Network, network};
 pub use points::{Points, points};
@@ -22,6 +25,7 @@ use pipeline::Engine;
 
 /// The kinds that make networks and denoisers.
 pub fn plugin(engine: &mut Engine) {
-    engine.node::<SongUNet, _>(song_unet).node::<Precondition, _>(precondition);
+    engine.node::<SongUNet, _>(song_unet).node::<DhariwalUNet, _>(dhariwal_unet);
+    engine.node::<Precondition, _>(precondition);
     engine.node::<Network, _>(network).node::<Points, _>(points).node::<Ideal, _>(ideal);
 }

@@ -1,5 +1,6 @@
 //! Tests of denoisers on the reference device.
 
+mod dhariwal_unet;
 mod ideal;
 mod precondition;
 mod small;
