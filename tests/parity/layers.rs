@@ -80,7 +80,14 @@ impl Layer {
             "Conv2d" => Layer::Conv(Conv::new(layout, "layer", inside, out, conv_options(&ctor))),
             "Linear" => {
                 let (inside, out) = (ctor.size("in_features", 0), ctor.size("out_features", 0));
-                Layer::Linear(Linear::new(layout, "layer", inside, out, ctor.flag("bias", true), Start::Zeros))
+                Layer::Linear(Linear::new(
+                    layout,
+                    "layer",
+                    inside,
+                    out,
+                    ctor.flag("bias", true),
+                    Start::Zeros,
+                ))
             }
             "GroupNorm" => {
                 let eps = ctor.number("eps", 1e-5);

@@ -13,6 +13,7 @@ use unet::{Decoder, DhariwalUNetConfig, Embedding, Encoder, Layout, Network, Son
 use crate::compare::{Tolerance, rms};
 use crate::fixtures::{Noise, Numbers, Oracle, Settings, Tensors};
 use crate::report::{Checks, Failure, Report};
+use crate::schemes::scheme;
 use crate::trial::Trial;
 
 #[derive(Deserialize)]
@@ -62,13 +63,8 @@ impl Net {
     /// The network of a case's configuration, if its parts are built.
     pub fn new(precond: &str, config: &Map<String, Json>) -> Result<Self, Failure> {
         let config = Settings(config);
-        let scheme = match precond {
-            "EDMPrecond" => Scheme::Edm { sigma_data: config.number("sigma_data", 0.5).into() },
-            other => return Err(Failure::NotBuilt(other.to_owned())),
-        };
-        let channels = config.size("img_channels", 3);
-        let out = if precond == "iDDPMPrecond" { 2 * channels } else { channels };
-        Ok(Net { network: architecture(&config, out).build()?, scheme })
+        let scheme = scheme(precond, &config)?;
+        Ok(Net { network: architecture(precond, &config).build()?, scheme })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -126,7 +122,8 @@ impl Seen {
 }
 
 /// The architecture of a case's configuration.
-fn architecture(config: &Settings, channels_out: usize) -> Architecture {
+pub fn architecture(precond: &str, config: &Settings) -> Architecture {
+    let channels = config.size("img_channels", 3);
     let size = config.size("img_resolution", 0);
     let song = config.text("model_type", "DhariwalUNet") == "SongUNet";
     let usual: (&[usize], usize, &[usize], usize) =
@@ -138,8 +135,8 @@ fn architecture(config: &Settings, channels_out: usize) -> Architecture {
     let attention = attention.into_iter().filter(|side| levels.contains(side)).collect();
     let common = DhariwalUNetConfig {
         image: [size, size],
-        channels_in: config.size("img_channels", 3),
-        channels_out,
+        channels_in: channels,
+        channels_out: if precond == "iDDPMPrecond" { 2 * channels } else { channels },
         label_dim: config.size("label_dim", 0),
         augment_dim: config.size("augment_dim", 0),
         model_channels: config.size("model_channels", usual.3),
@@ -150,7 +147,11 @@ fn architecture(config: &Settings, channels_out: usize) -> Architecture {
         label_dropout: config.number("label_dropout", 0.0),
         embedding_multiplier: config.size("channel_mult_emb", 4),
     };
-    if song { Architecture::SongUNet(song_config(config, common)) } else { Architecture::DhariwalUNet(common) }
+    if song {
+        Architecture::SongUNet(song_config(config, common))
+    } else {
+        Architecture::DhariwalUNet(common)
+    }
 }
 
 fn song_config(config: &Settings, common: DhariwalUNetConfig) -> SongUNetConfig {
@@ -207,24 +208,39 @@ fn denoise(
     device: &dyn Device,
     checks: &mut Checks,
 ) -> Result<(), Failure> {
-    let find = |what: &str| io.find(&format!("{}.{what}", call.tag)).cloned();
-    let x = io.get(&format!("{}.x", call.tag)).clone();
-    let mut sigma = io.get(&format!("{}.sigma", call.tag)).values.clone();
-    sigma.resize(x.shape[0], sigma[0]);
-    let seen = Seen { x, sigma, labels: find("class_labels"), augment: find("augment_labels") };
-    let mut trial = Trial::new(device);
-    let denoiser = net.denoiser(&net.arena(params, "model.", device)?);
-    let [d, _] = seen.ask(&mut trial, &denoiser, None)?;
-    trial.graph.output("D", d);
-    let d = &trial.run()?["D"];
-    let tolerance = Tolerance::absolute(30.0 * call.f32_vs_f64.max_abs);
-    let expected = io.get(&format!("{}.D", call.tag)).channels_last().values;
-    checks.compare("D", d, &expected, tolerance);
-    if let Some(exact) = find("D_f64") {
-        let exact = exact.channels_last().values;
-        let in_f64 = device.name() == "reference";
-        let tolerance = if in_f64 { Tolerance::absolute(1e-10 * rms(&exact)) } else { tolerance };
-        checks.compare("D_f64", d, &exact, tolerance);
+    let arena = net.arena(params, "model.", device)?;
+    net.compare(&arena, io, &format!("{}.", call.tag), call.f32_vs_f64, device, checks)
+}
+
+impl Net {
+    /// Asks for D(x; σ) and holds it against the tensors of `io` whose names start with `start`.
+    pub fn compare(
+        &self,
+        arena: &Tensor,
+        io: &Tensors,
+        start: &str,
+        noise: Noise,
+        device: &dyn Device,
+        checks: &mut Checks,
+    ) -> Result<(), Failure> {
+        let find = |what: &str| io.find(&format!("{start}{what}")).cloned();
+        let x = io.get(&format!("{start}x")).clone();
+        let mut sigma = io.get(&format!("{start}sigma")).values.clone();
+        sigma.resize(x.shape[0], sigma[0]);
+        let seen = Seen { x, sigma, labels: find("class_labels"), augment: find("augment_labels") };
+        let mut trial = Trial::new(device);
+        let [d, _] = seen.ask(&mut trial, &self.denoiser(arena), None)?;
+        trial.graph.output("D", d);
+        let d = &trial.run()?["D"];
+        let tolerance = Tolerance::absolute(30.0 * noise.max_abs);
+        let expected = io.get(&format!("{start}D")).channels_last().values;
+        checks.compare("D", d, &expected, tolerance);
+        if let Some(exact) = find("D_f64") {
+            let exact = exact.channels_last().values;
+            let in_f64 = device.name() == "reference";
+            let tolerance = if in_f64 { Tolerance::absolute(1e-10 * rms(&exact)) } else { tolerance };
+            checks.compare("D_f64", d, &exact, tolerance);
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod coefficients;
 mod dhariwal_unet;
 mod ideal;
 mod network;
@@ -10,13 +11,12 @@ mod song_unet;
 mod untrained;
 mod weights;
 
+pub use coefficients::{Coefficients, coefficients};
 pub use dhariwal_unet::{DhariwalUNet, dhariwal_unet};
 pub use ideal::{Ideal, IdealDenoiser, ideal, ideal_denoiser};
 pub use network::{Network, network};
 pub use points::{Points, points};
-pub use precondition::{
-    Coefficients, Precondition, PreconditionedNetwork, coefficients, precondition, precondition_network,
-};
+pub use precondition::{Precondition, PreconditionedNetwork, precondition, precondition_network};
 pub use recipe::Recipe;
 pub use song_unet::{Preset, SongUNet, song_unet};
 pub use weights::{Trained, newest_weights, read_network};

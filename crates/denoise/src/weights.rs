@@ -9,6 +9,7 @@ use ports::WEIGHTS_FORMAT;
 use unet::{Layout, Network, Parameter};
 
 use crate::Recipe;
+use crate::precondition::enough_outputs;
 
 /// The names in files begin with it, as those of the paper's own files do.
 const PREFIX: &str = "model.";
@@ -33,6 +34,8 @@ pub fn read_network(path: &Path) -> Result<Trained, String> {
     let recipe = recipe_of(&path, &weights)?;
     let unfit = |what| format!("the weights in `{}` are of another network: {what}", path.display());
     let network = recipe.network.clone().build().map_err(unfit)?;
+    enough_outputs(network.as_ref()).map_err(unfit)?;
+    recipe.scheme.check_channels(network.image()[2]).map_err(unfit)?;
     let arena = arena(&weights, network.layout()).map_err(unfit)?;
     Ok(Trained { recipe, network, arena })
 }

@@ -43,7 +43,7 @@ impl Node for Gradient {
         ("target", "the same images without"),
         ("by", "the denoiser"),
         ("labels", "what the images show, if the denoiser takes labels"),
-        ("weight", "the weight of each noise level, `Edm(sigma_data: 0.5)` unless given"),
+        ("weight", "the weight of each noise level: `Vp`, `Ve`, or `Edm(sigma_data: 0.5)` unless given"),
         ("micro_batch", "how many images at a time, to save memory; the result has the same bits"),
         ("seed", "which random numbers dropout takes, 0 unless given"),
     ];
@@ -56,6 +56,9 @@ impl Node for Gradient {
         inputs.same("target", self.target, self.noisy)?;
         inputs.same("by", self.by, self.noisy)?;
         check_labels(inputs, self.by, self.labels)?;
+        if let Some(&[.., channels]) = inputs.of(self.target).as_deref() {
+            self.weight.check_channels(channels).map_err(|what| Mistake::new("weight.sigma_data", what))?;
+        }
         Ok(pipeline::Shapes::default())
     }
 }
@@ -87,7 +90,7 @@ pub fn gradient(
             bindings = bindings.tensor("labels", &rows.rows(range.clone()));
         }
         let n = range.len();
-        let build = |graph: &mut _| gradient_graph(graph, by, this.weight, n);
+        let build = |graph: &mut _| gradient_graph(graph, by, &this.weight, n);
         losses.push(compute.run(&format!("gradient of {n}"), &bindings, build)?.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
