@@ -7,14 +7,16 @@ mod keep;
 mod labels;
 mod networks;
 mod run;
+mod steps;
 
 pub use compute::{Compute, Machine};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas, Step, Times};
+pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
 pub use labels::{LabelsOf, check_labels, label_rows};
-pub use networks::{Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, WEIGHTS_FORMAT};
+pub use networks::{Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, WEIGHTS_FORMAT, TRAINING};
 pub use run::{Run, RunFolder};
+pub use steps::{Step, Times};
 
 use pipeline::{After, Engine, port};
 
