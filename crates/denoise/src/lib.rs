@@ -2,6 +2,7 @@
 
 mod coefficients;
 mod dhariwal_unet;
+mod guidance;
 mod ideal;
 mod network;
 mod points;
@@ -13,6 +14,7 @@ mod weights;
 
 pub use coefficients::{Coefficients, coefficients};
 pub use dhariwal_unet::{DhariwalUNet, dhariwal_unet};
+pub use guidance::{Guidance, GuidedDenoiser, guidance};
 pub use ideal::{Ideal, IdealDenoiser, ideal, ideal_denoiser};
 pub use network::{Network, network};
 pub use points::{Points, points};
@@ -28,4 +30,5 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<SongUNet, _>(song_unet).node::<DhariwalUNet, _>(dhariwal_unet);
     engine.node::<Precondition, _>(precondition);
     engine.node::<Network, _>(network).node::<Points, _>(points).node::<Ideal, _>(ideal);
+    engine.node::<Guidance, _>(guidance);
 }
