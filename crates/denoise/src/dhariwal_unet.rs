@@ -1,12 +1,12 @@
 //! ADM with its parameters.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
+use pipeline::{File, Inputs, Mistake, Node, Note, Read, Shapes, This, Wire};
 use ports::{Architecture, Compute, Images, Labels, Parameters};
 use serde::Deserialize;
 use unet::DhariwalUNetConfig;
 
-use crate::untrained::{For, Start, shapes, usual_attention};
+use crate::untrained::{For, Start, planned_for, shapes, usual_attention};
 
 /// Settings of the network.
 #[derive(Component, Deserialize)]
@@ -35,6 +35,8 @@ pub struct DhariwalUNet {
     out_channels: Option<usize>,
     #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    transfer: Option<File>,
 }
 
 impl Node for DhariwalUNet {
@@ -64,6 +66,10 @@ impl Node for DhariwalUNet {
             "channels that come out, as many as go in unless given; a preconditioning takes the first",
         ),
         ("seed", "which random numbers it starts from, 0 unless given"),
+        (
+            "transfer",
+            "a file of weights to start from: parameters are taken over where name and shape are the same",
+        ),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
@@ -72,6 +78,10 @@ impl Node for DhariwalUNet {
 }
 
 impl DhariwalUNet {
+    pub(crate) fn planned(&self, inputs: &Inputs) -> Option<Architecture> {
+        planned_for(inputs, self.like, self.labels).map(|what| self.architecture(what))
+    }
+
     fn architecture(&self, For { image: [h, w, c], label_dim }: For) -> Architecture {
         let adm = DhariwalUNetConfig::adm([h, w], c);
         let multipliers = self.multipliers.clone().unwrap_or(adm.multipliers);
@@ -101,9 +111,11 @@ pub fn dhariwal_unet(
     made: Read<Parameters>,
     layers: Query<&Children>,
     compute: Compute,
+    mut notes: MessageWriter<Note>,
     mut commands: Commands,
 ) -> Result<Parameters> {
     let (images, labels) = (images.get(this.like)?, labels.maybe(this.labels)?);
-    let start = Start { node: this.node(), images, labels, seed: this.seed };
-    start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut commands)
+    let transfer = this.transfer.as_ref().map(|file| file.0.as_path());
+    let start = Start { node: this.node(), images, labels, seed: this.seed, transfer };
+    start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut notes, &mut commands)
 }

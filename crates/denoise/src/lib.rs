@@ -5,10 +5,12 @@ mod dhariwal_unet;
 mod guidance;
 mod ideal;
 mod network;
+mod nvidia;
 mod points;
 mod precondition;
 mod recipe;
 mod song_unet;
+mod transfer;
 mod untrained;
 mod weights;
 
@@ -21,6 +23,7 @@ pub use points::{Points, points};
 pub use precondition::{Precondition, PreconditionedNetwork, precondition, precondition_network};
 pub use recipe::Recipe;
 pub use song_unet::{Preset, SongUNet, song_unet};
+pub use untrained::planned;
 pub use weights::{Trained, newest_weights, read_network};
 
 use pipeline::Engine;

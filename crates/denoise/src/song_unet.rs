@@ -1,12 +1,12 @@
 //! DDPM++, NCSN++ and what lies between, with its parameters.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
+use pipeline::{File, Inputs, Mistake, Node, Note, Read, Shapes, This, Wire};
 use ports::{Architecture, Compute, Images, Labels, Parameters};
 use serde::Deserialize;
 use unet::{Decoder, Embedding, Encoder, SongUNetConfig};
 
-use crate::untrained::{For, Start, shapes, usual_attention};
+use crate::untrained::{For, Start, planned_for, shapes, usual_attention};
 
 /// Settings of the network.
 #[derive(Component, Deserialize)]
@@ -47,6 +47,8 @@ pub struct SongUNet {
     out_channels: Option<usize>,
     #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    transfer: Option<File>,
 }
 
 /// What is taken where nothing is given.
@@ -91,6 +93,10 @@ impl Node for SongUNet {
             "channels that come out, as many as go in unless given; a preconditioning takes the first",
         ),
         ("seed", "which random numbers it starts from, 0 unless given"),
+        (
+            "transfer",
+            "a file of weights to start from: parameters are taken over where name and shape are the same",
+        ),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
@@ -99,6 +105,10 @@ impl Node for SongUNet {
 }
 
 impl SongUNet {
+    pub(crate) fn planned(&self, inputs: &Inputs) -> Option<Architecture> {
+        planned_for(inputs, self.like, self.labels).map(|what| self.architecture(what))
+    }
+
     fn architecture(&self, For { image: [h, w, c], label_dim }: For) -> Architecture {
         let preset = match self.preset {
             Preset::DdpmPP => SongUNetConfig::ddpmpp([h, w], c),
@@ -136,9 +146,11 @@ pub fn song_unet(
     made: Read<Parameters>,
     layers: Query<&Children>,
     compute: Compute,
+    mut notes: MessageWriter<Note>,
     mut commands: Commands,
 ) -> Result<Parameters> {
     let (images, labels) = (images.get(this.like)?, labels.maybe(this.labels)?);
-    let start = Start { node: this.node(), images, labels, seed: this.seed };
-    start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut commands)
+    let transfer = this.transfer.as_ref().map(|file| file.0.as_path());
+    let start = Start { node: this.node(), images, labels, seed: this.seed, transfer };
+    start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut notes, &mut commands)
 }

@@ -1,11 +1,16 @@
 //! What the nodes of untrained networks have in common: sizes that follow from the images and labels at their
 //! inputs, first values, and an entity for each parameter.
 
+use std::path::Path;
+
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Read, Shape, Shapes, Wire};
+use pipeline::{Inputs, Mistake, Note, Read, Shape, Shapes, Wire};
 use ports::{Architecture, Compute, Images, Labels, Parameters, Slice};
 use tensor::Array;
 use unet::Layout;
+
+use crate::transfer::transfer;
+use crate::{DhariwalUNet, SongUNet};
 
 /// What a network is to be for: images of `[h, w, c]`, and labels of a length.
 #[derive(Clone, Copy)]
@@ -21,11 +26,7 @@ pub(crate) fn shapes(
     labels: Option<Wire<Labels>>,
     architecture: impl FnOnce(For) -> Architecture,
 ) -> Result<Shapes, Mistake> {
-    let image = inputs.of(like);
-    let label_dim = match labels {
-        Some(labels) => inputs.of(labels).map(|shape| shape.iter().product()),
-        None => Some(0),
-    };
+    let (image, label_dim) = (inputs.of(like), label_dim(inputs, labels));
     if label_dim == Some(0) && labels.is_some() {
         let mistake = Mistake::new("labels", "these images have no labels");
         return Err(mistake.help("leave out `labels` for an unconditional network"));
@@ -40,6 +41,25 @@ pub(crate) fn shapes(
         }
     }
     Ok(Shapes::of::<Parameters>(image).and::<Labels>(label_dim.map(|labels| Shape::from([labels]))))
+}
+
+/// The length of the labels, `None` while it is unknown.
+fn label_dim(inputs: &Inputs, labels: Option<Wire<Labels>>) -> Option<usize> {
+    labels.map_or(Some(0), |labels| inputs.of(labels).map(|shape| shape.iter().product()))
+}
+
+/// What a network is to be for, if that is known while wiring.
+pub(crate) fn planned_for(inputs: &Inputs, like: Wire<Images>, labels: Option<Wire<Labels>>) -> Option<For> {
+    let image = <[usize; 3]>::try_from(inputs.of(like)?.0).ok()?;
+    Some(For { image, label_dim: label_dim(inputs, labels)? })
+}
+
+/// The network that a node will make, if it is one that makes untrained networks and the sizes of its images and labels
+/// are known while wiring.
+pub fn planned(world: &World, node: Entity) -> Option<Architecture> {
+    let inputs = Inputs::new(world);
+    let song = world.get::<SongUNet>(node).and_then(|kind| kind.planned(&inputs));
+    song.or_else(|| world.get::<DhariwalUNet>(node)?.planned(&inputs))
 }
 
 /// The field that a complaint of a network is about, in the words of the settings.
@@ -79,6 +99,8 @@ pub(crate) struct Start<'a> {
     pub images: &'a Images,
     pub labels: Option<&'a Labels>,
     pub seed: u64,
+    /// Parameters to take over from a file.
+    pub transfer: Option<&'a Path>,
 }
 
 impl Start<'_> {
@@ -88,11 +110,12 @@ impl Start<'_> {
         made: &Read<Parameters>,
         layers: &Query<&Children>,
         compute: &Compute,
+        notes: &mut MessageWriter<Note>,
         commands: &mut Commands,
     ) -> Result<Parameters> {
         let parameters = match made.of(self.node) {
             Some(made) => made.clone(),
-            None => self.first(architecture, compute)?,
+            None => self.first(architecture, compute, notes)?,
         };
         if layers.get(self.node).is_err() {
             spawn_layers(self.node, parameters.network.layout(), commands);
@@ -100,13 +123,21 @@ impl Start<'_> {
         Ok(parameters)
     }
 
-    fn first(&self, architecture: impl FnOnce(For) -> Architecture, compute: &Compute) -> Result<Parameters> {
+    fn first(
+        &self,
+        architecture: impl FnOnce(For) -> Architecture,
+        compute: &Compute,
+        notes: &mut MessageWriter<Note>,
+    ) -> Result<Parameters> {
         let shape = self.images.pixels.shape();
         let label_dim = self.labels.map_or(0, |labels| labels.rows.shape()[1]);
         let architecture = architecture(For { image: [shape[1], shape[2], shape[3]], label_dim });
         let recipe = architecture.recipe();
         let network = architecture.build().map_err(|what| blame(&what).what)?;
-        let numbers = network.layout().initialise(self.seed);
+        let mut numbers = network.layout().initialise(self.seed);
+        if let Some(file) = self.transfer {
+            notes.write(Note(transfer(file, network.layout(), &mut numbers)?));
+        }
         let arena = compute.upload(&Array::new([numbers.len()], numbers))?;
         Ok(Parameters { network, arena, recipe })
     }

@@ -14,7 +14,9 @@ pub use gauges::{Gauges, read_gauges};
 pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
 pub use labels::{LabelsOf, check_labels, label_rows};
-pub use networks::{Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, WEIGHTS_FORMAT, TRAINING};
+pub use networks::{
+    Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
+};
 pub use run::{Run, RunFolder};
 pub use steps::{Step, Times};
 

@@ -11,7 +11,7 @@ use super::{Refusal, Result};
 
 /// The largest published files have less than a tenth of this.
 const MOST_INSTRUCTIONS: u32 = 4_000_000;
-const LONGEST_NAME: u64 = 256;
+const LONGEST_NAME: usize = 256;
 
 /// Where a pickle finds what lies outside it.
 pub trait Surroundings {

@@ -15,6 +15,8 @@ const LONGEST_NAME: usize = 256;
 pub struct Module {
     /// The name of its class, such as `EDMPrecond`.
     pub class: String,
+    /// The class of the module in it that is called `model`, if there is one.
+    pub model: Option<String>,
     /// What it was made with, by name.
     pub settings: BTreeMap<String, Plain>,
     /// Its parameters in the order of `parameters()`, which is how optimisers count them.
@@ -47,7 +49,12 @@ impl Module {
         }
         let settings = heap.get(*state, "_init_kwargs").ok_or_else(no_module)?;
         let settings = settings_of(heap, settings)?;
-        let mut module = Module { class, settings, parameters: Vec::new(), buffers: Vec::new() };
+        let model = entries(heap, *state, "_modules").find(|(name, _)| *name == "model");
+        let model = model.and_then(|(_, model)| match heap.item(model) {
+            Some(Item::Object { class, .. }) => heap.text(*class).map(str::to_owned),
+            _ => None,
+        });
+        let mut module = Module { class, model, settings, parameters: Vec::new(), buffers: Vec::new() };
         module.gather(heap, *state, "", 0, place, &mut 0)?;
         Ok(module)
     }

@@ -1,9 +1,12 @@
 //! Reads a stretch of a file byte by byte, and never past its end.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::{Refusal, Result};
+
+/// How much is read at a time.
+const AHEAD: u64 = 1 << 12;
 
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +15,12 @@ pub struct Span {
     pub len: u64,
 }
 
-/// A reader of one span.
+/// A reader of one span. It says where it reads each time, so that several may share one file.
 pub struct Stream<'a> {
-    reader: BufReader<&'a File>,
+    file: &'a File,
+    /// What was read ahead, of which `used` bytes are behind.
+    ahead: Vec<u8>,
+    used: usize,
     at: u64,
     end: u64,
 }
@@ -22,9 +28,7 @@ pub struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub fn open(file: &'a File, span: Span) -> Result<Self> {
         let end = span.start.checked_add(span.len).ok_or(Refusal::truncated())?;
-        let mut file = file;
-        file.seek(SeekFrom::Start(span.start))?;
-        Ok(Self { reader: BufReader::with_capacity(1 << 12, file), at: span.start, end })
+        Ok(Self { file, ahead: Vec::new(), used: 0, at: span.start, end })
     }
 
     /// Where the next byte is.
@@ -42,50 +46,69 @@ impl<'a> Stream<'a> {
     }
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.advance(N as u64)?;
         let mut bytes = [0; N];
-        self.reader.read_exact(&mut bytes)?;
+        self.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     /// Reads `len` bytes, which the caller has found to be few.
     pub fn bytes(&mut self, len: u64) -> Result<Vec<u8>> {
-        self.advance(len)?;
+        self.expect(len)?;
         let mut bytes = vec![0; len as usize];
-        self.reader.read_exact(&mut bytes)?;
+        self.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     /// Passes over `len` bytes and says where they are.
     pub fn skip(&mut self, len: u64) -> Result<Span> {
+        self.expect(len)?;
         let span = Span { start: self.at, len };
-        self.advance(len)?;
-        let offset = i64::try_from(len).map_err(|_| Refusal::truncated())?;
-        self.reader.seek_relative(offset)?;
+        self.at += len;
+        let ahead = (self.ahead.len() - self.used) as u64;
+        self.used += len.min(ahead) as usize;
         Ok(span)
     }
 
     /// Reads up to the next line feed, which is not a part of the line.
-    pub fn line(&mut self, longest: u64) -> Result<String> {
+    pub fn line(&mut self, longest: usize) -> Result<String> {
         let mut line = Vec::new();
-        let most = self.left().min(longest + 1);
-        (&mut self.reader).take(most).read_until(b'\n', &mut line)?;
-        self.at += line.len() as u64;
-        match line.pop() {
-            Some(b'\n') => {}
-            _ if most > longest => {
-                return Err(Refusal::new(format!("a name is longer than {longest} bytes")));
+        loop {
+            match self.byte()? {
+                b'\n' => break,
+                _ if line.len() == longest => {
+                    return Err(Refusal::new(format!("a name is longer than {longest} bytes")));
+                }
+                byte => line.push(byte),
             }
-            _ => return Err(Refusal::truncated()),
         }
         String::from_utf8(line).map_err(|_| Refusal::new("a name is not UTF-8"))
     }
 
-    fn advance(&mut self, len: u64) -> Result<()> {
-        if len > self.left() {
-            return Err(Refusal::truncated());
+    fn expect(&self, len: u64) -> Result<()> {
+        if len > self.left() { Err(Refusal::truncated()) } else { Ok(()) }
+    }
+
+    fn fill(&mut self, mut bytes: &mut [u8]) -> Result<()> {
+        self.expect(bytes.len() as u64)?;
+        while !bytes.is_empty() {
+            if self.used == self.ahead.len() {
+                self.read_ahead()?;
+            }
+            let count = bytes.len().min(self.ahead.len() - self.used);
+            let (now, later) = bytes.split_at_mut(count);
+            now.copy_from_slice(&self.ahead[self.used..][..count]);
+            self.used += count;
+            self.at += count as u64;
+            bytes = later;
         }
-        self.at += len;
+        Ok(())
+    }
+
+    fn read_ahead(&mut self) -> Result<()> {
+        self.ahead.resize(self.left().min(AHEAD) as usize, 0);
+        self.file.seek(SeekFrom::Start(self.at))?;
+        self.file.read_exact(&mut self.ahead)?;
+        self.used = 0;
         Ok(())
     }
 }

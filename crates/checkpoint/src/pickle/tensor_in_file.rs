@@ -54,6 +54,10 @@ impl TensorInFile {
         }
     }
 
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
     /// Reads the numbers.
     ///
     /// # Errors

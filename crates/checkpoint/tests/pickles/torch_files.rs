@@ -103,3 +103,35 @@ fn large_tensors_are_copied_without_being_held() {
     let copied = read_weights(&out).expect("the copy");
     assert_eq!(copied.arrays["weight"].f32s().expect("f32"), vec![0.5; NUMBERS]);
 }
+
+#[test]
+fn many_tensors_in_one_pickle_are_each_found() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let path = folder.path().join("network.pkl");
+    let state = |p: Pickle| {
+        let parameters = |p: Pickle| {
+            let storage = |number: usize| {
+                move |p: Pickle| {
+                    let bytes = crate::small::stream(&vec![number as f32; 1000]);
+                    p.global("torch.storage", "_load_from_bytes").bytes(&bytes).op(b"\x85R")
+                }
+            };
+            let tensor = |p: Pickle, i: usize| {
+                p.text(&format!("weight{i}")).tensor(&storage(i), i as i32, &[10], &[1])
+            };
+            (0..20).fold(p.op(b"}("), tensor).op(b"u")
+        };
+        p.dict(&[
+            ("_parameters", &parameters),
+            ("_init_args", &|p| p.op(b")")),
+            ("_init_kwargs", &|p| p.op(b"}")),
+        ])
+    };
+    fs::write(&path, Pickle::new().dict(&[("ema", &|p| p.object("Net", &state))]).done()).expect("the file");
+    let Ok(TorchFile::Snapshot(module)) = read_torch(&path) else { panic!("a snapshot") };
+    assert_eq!(module.parameters.len(), 20);
+    for (i, (name, tensor)) in module.parameters.iter().enumerate() {
+        assert_eq!(*name, format!("weight{i}"));
+        assert_eq!(tensor.read().expect("numbers").f32s().expect("f32"), [i as f32; 10]);
+    }
+}
