@@ -25,6 +25,8 @@ mod losses;
 mod nets;
 #[path = "parity/objectives.rs"]
 mod objectives;
+#[path = "parity/pickles.rs"]
+mod pickles;
 #[path = "parity/plane.rs"]
 mod plane;
 #[path = "parity/procedural.rs"]
@@ -65,5 +67,6 @@ fn main() -> ExitCode {
     augment::run(&oracle, &mut report);
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
+    pickles::run(&oracle, &devices, &mut report);
     report.finish()
 }
