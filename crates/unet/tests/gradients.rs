@@ -121,6 +121,28 @@ fn agrees(network: &dyn Network) {
 }
 
 #[test]
+fn any_choices_go_together() {
+    let filters = [vec![1.0, 1.0], vec![1.0, 3.0, 3.0, 1.0]];
+    for embedding in [Embedding::Positional, Embedding::Fourier] {
+        for encoder in [Encoder::Standard, Encoder::Skip, Encoder::Residual] {
+            for decoder in [Decoder::Standard, Decoder::Skip] {
+                for (filter, noise_multiplier) in filters.iter().zip([3, 1]) {
+                    let config = song(encoder, decoder, embedding).config().clone();
+                    let config = SongUNetConfig { filter: filter.clone(), noise_multiplier, ..config };
+                    let network = SongUNet::new(config).unwrap();
+                    let (sum, gradient) = Slope::new(&network).at(0.0);
+                    assert!(
+                        sum.is_finite() && gradient.iter().all(|g| g.is_finite()),
+                        "{:?}",
+                        network.config()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn gradients_of_a_residual_encoder() {
     agrees(&song(Encoder::Residual, Decoder::Standard, Embedding::Fourier));
 }
