@@ -15,18 +15,28 @@ mod fixtures;
 mod given_draws;
 #[path = "parity/given_nodes.rs"]
 mod given_nodes;
+#[path = "parity/inventory.rs"]
+mod inventory;
 #[path = "parity/layers.rs"]
 mod layers;
 #[path = "parity/losses.rs"]
 mod losses;
 #[path = "parity/nets.rs"]
 mod nets;
+#[path = "parity/objectives.rs"]
+mod objectives;
+#[path = "parity/pickles.rs"]
+mod pickles;
 #[path = "parity/plane.rs"]
 mod plane;
+#[path = "parity/procedural.rs"]
+mod procedural;
 #[path = "parity/report.rs"]
 mod report;
 #[path = "parity/samplers.rs"]
 mod samplers;
+#[path = "parity/schemes.rs"]
+mod schemes;
 #[path = "parity/training.rs"]
 mod training;
 #[path = "parity/trial.rs"]
@@ -51,9 +61,12 @@ fn main() -> ExitCode {
     let mut report = Report::new(words);
     layers::run(&oracle, &devices, &mut report);
     nets::run(&oracle, &devices, &mut report);
+    inventory::run(&oracle, &mut report);
+    procedural::run(&oracle, &devices, &mut report);
     losses::run(&oracle, &devices, &mut report);
     augment::run(&oracle, &mut report);
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
+    pickles::run(&oracle, &devices, &mut report);
     report.finish()
 }

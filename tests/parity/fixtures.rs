@@ -1,9 +1,11 @@
 //! Reads the cases and numbers of the oracle.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use flate2::read::GzDecoder;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -58,10 +60,19 @@ impl Oracle {
         names
     }
 
+    /// A file, or what is packed in the file of that name and `.gz`.
     #[track_caller]
     fn read(&self, path: &str) -> Vec<u8> {
+        let packed = self.folder.join(format!("{path}.gz"));
         let path = self.folder.join(path);
-        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        if path.exists() || !packed.exists() {
+            return fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+        let file = fs::File::open(&packed).unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
+        let mut bytes = Vec::new();
+        let unpacked = GzDecoder::new(file).read_to_end(&mut bytes);
+        unpacked.unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
+        bytes
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
-use denoise::IdealDenoiser;
 use pipeline::{Engine, Node, Shape, Shapes};
 use ports::{Denoise, Denoiser, Labels, Query as Question};
 use serde::Deserialize;
@@ -14,31 +13,39 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<GivenDenoiser, _>(given_denoiser).node::<GivenLabels, _>(given_labels);
 }
 
-/// An ideal denoiser that says it can be asked about some noise levels only.
-pub struct Ranged {
-    pub ideal: IdealDenoiser,
+/// A denoiser that says it can be asked about some noise levels only.
+pub struct Limited {
+    pub denoiser: Arc<dyn Denoise>,
     pub range: (f64, f64),
+    /// The only levels that it knows, where it does not know all.
+    pub levels: Option<Vec<f64>>,
 }
 
-impl Denoise for Ranged {
+impl Denoise for Limited {
     fn image(&self) -> tensor::Shape {
-        self.ideal.image()
+        self.denoiser.image()
     }
 
     fn labels(&self) -> usize {
-        self.ideal.labels()
+        self.denoiser.labels()
     }
 
     fn sigma_range(&self) -> (f64, f64) {
         self.range
     }
 
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        let far = |level: &&f64| (**level - sigma).abs();
+        let nearest = |levels: &Vec<f64>| levels.iter().min_by(|a, b| far(a).total_cmp(&far(b))).copied();
+        self.levels.as_ref().and_then(nearest).unwrap_or(sigma)
+    }
+
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
-        self.ideal.build(graph, query)
+        self.denoiser.build(graph, query)
     }
 
     fn bindings(&self) -> Bindings {
-        self.ideal.bindings()
+        self.denoiser.bindings()
     }
 }
 

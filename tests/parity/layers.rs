@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use tensor::{Device, Graph, Value, gradients};
 use unet::{
     Block, BlockOptions, Conv, ConvOptions, Forward, Heads, Layout, Linear, Norm, Parameter, Parameters,
-    Resampling, fourier, positional,
+    Resampling, Start, fourier, positional,
 };
 
 use crate::compare::{Tolerance, rms};
@@ -80,7 +80,14 @@ impl Layer {
             "Conv2d" => Layer::Conv(Conv::new(layout, "layer", inside, out, conv_options(&ctor))),
             "Linear" => {
                 let (inside, out) = (ctor.size("in_features", 0), ctor.size("out_features", 0));
-                Layer::Linear(Linear::new(layout, "layer", inside, out, ctor.flag("bias", true)))
+                Layer::Linear(Linear::new(
+                    layout,
+                    "layer",
+                    inside,
+                    out,
+                    ctor.flag("bias", true),
+                    Start::Zeros,
+                ))
             }
             "GroupNorm" => {
                 let eps = ctor.number("eps", 1e-5);
@@ -134,8 +141,9 @@ fn block_options(ctor: &Settings) -> BlockOptions {
         skip_scale: ctor.number("skip_scale", 1.0),
         eps: ctor.number("eps", 1e-5),
         dropout: ctor.number("dropout", 0.0),
-        last_gain: 1.0,
-        qkv_gain: 1.0,
+        start: Start::Zeros,
+        last: Start::Zeros,
+        qkv: Start::Zeros,
     }
 }
 

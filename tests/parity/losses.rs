@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use diffusion::{P_MEAN, P_STD, Weight};
 use philox::{Key, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tensor::{Bindings, Device, Dtype, Tensor};
-use train::{corrupt_graph, edm_loss, log_normal_graph, parameter_gradients};
+use tensor::{Device, Dtype, Tensor};
+use train::{corrupt_graph, parameter_gradients, weighted_squared_error};
 
 use crate::augment::{Augment, Draw};
 use crate::compare::{Tolerance, rms};
-use crate::fixtures::{Noise, Numbers, Oracle, Settings, Tensors};
+use crate::fixtures::{Noise, Numbers, Oracle, Tensors};
 use crate::given_draws::GivenDraws;
 use crate::nets::{Net, Seen};
+use crate::objectives::Objective;
 use crate::report::{Checks, Failure, Report};
 use crate::trial::Trial;
 
@@ -37,20 +37,15 @@ struct Case {
 
 pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
     for case in oracle.cases::<Case>("losses") {
-        let net = net(&case.precond, &case.config, &case.loss);
-        let Some(net) = report.built("losses", &case.name, net) else { continue };
+        let built = Net::new(&case.precond, &case.config)
+            .and_then(|net| Ok((net, Objective::new(&case.loss, &case.loss_kwargs)?)));
+        let Some((net, objective)) = report.built("losses", &case.name, built) else { continue };
         for device in devices {
             report.case("losses", &case.name, &device.name(), |checks| {
-                loss(&case, &net, oracle, device, checks)
+                loss(&case, &net, &objective, oracle, device, checks)
             });
         }
     }
-}
-
-/// The network, if it and the loss are built.
-pub fn net(precond: &str, config: &Map<String, Json>, loss: &str) -> Result<Net, Failure> {
-    let net = Net::new(precond, config)?;
-    if loss == "EDMLoss" { Ok(net) } else { Err(Failure::NotBuilt(loss.to_owned())) }
 }
 
 /// One evaluation of the loss up to what the network sees, from captured draws in their order.
@@ -65,10 +60,9 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// `kwargs` are those of the loss.
     pub fn new<'a>(
         images: &Numbers,
-        kwargs: &Map<String, Json>,
+        objective: &Objective,
         augment: Option<&Augment>,
         mut draws: impl Iterator<Item = &'a Numbers>,
         device: &Arc<dyn Device>,
@@ -82,12 +76,9 @@ impl Drawn {
         let given = GivenDraws::new(device).draw(stream::SIGMA, 0, levels).draw(stream::NOISE, 0, &noise);
 
         let n = levels.values.len();
-        let kwargs = Settings(kwargs);
-        let (mean, std) = (kwargs.number("P_mean", P_MEAN), kwargs.number("P_std", P_STD));
         let mut trial = Trial::new(&given);
         trial.keys("keys", n, Key { seed: 0, stream: stream::SIGMA, step: 0 })?;
-        trial.bind(&Bindings::new().scalar("mean", mean).scalar("std", std));
-        log_normal_graph(&mut trial.graph, n);
+        objective.levels(&mut trial.graph, n);
         let sigma = trial.run()?.remove("sigma").ok_or("no noise levels".to_owned())?;
 
         let mut trial = Trial::new(&given);
@@ -101,11 +92,11 @@ impl Drawn {
     }
 }
 
-/// The loss of EDM and its gradients, as the product computes them.
-pub struct EdmLoss<'a> {
+/// A loss and its gradients, as the product computes them.
+pub struct Loss<'a> {
     pub net: &'a Net,
     pub arena: &'a Tensor,
-    pub kwargs: &'a Map<String, Json>,
+    pub objective: &'a Objective,
     pub seen: Seen,
     /// What D should have made of what it sees.
     pub target: Numbers,
@@ -114,7 +105,7 @@ pub struct EdmLoss<'a> {
     pub scale: f64,
 }
 
-/// The results of an [`EdmLoss`].
+/// The results of an [`Loss`].
 pub struct LossResults {
     pub d: Vec<f64>,
     /// Weighted squared errors, `[n, h, w, c]`.
@@ -124,7 +115,7 @@ pub struct LossResults {
     pub without: Vec<String>,
 }
 
-impl EdmLoss<'_> {
+impl Loss<'_> {
     /// Adds the gradients to `gradients`, which lies as the arena does.
     pub fn run(self, gradients: &Tensor, device: &Arc<dyn Device>) -> Result<LossResults, Failure> {
         let none = Numbers { shape: vec![0], values: Vec::new() };
@@ -136,11 +127,10 @@ impl EdmLoss<'_> {
         let dropout = trial.keys("dropout", self.seen.sigma.len(), keys)?;
         let [d, sigma] = self.seen.ask(&mut trial, &net, Some(dropout))?;
         let target = trial.input("target", &self.target.channels_last())?;
-        let sigma_data = Settings(self.kwargs).number("sigma_data", 0.5);
         let into = trial.tensor("gradients", gradients);
 
         let graph = &mut trial.graph;
-        let loss = edm_loss(graph, d, target, sigma, Weight::Edm { sigma_data });
+        let loss = weighted_squared_error(graph, d, target, sigma, &self.objective.weight());
         let sum = graph.sum(loss, &[0, 1, 2, 3]);
         let sum = graph.reshape(sum, []);
         let total = graph.scale(sum, self.scale);
@@ -153,8 +143,12 @@ impl EdmLoss<'_> {
         }
 
         let with: BTreeSet<usize> = found.into_iter().map(|(offset, _)| offset).collect();
-        let without =
-            self.net.layout().parameters.iter().filter(|parameter| !with.contains(&parameter.offset));
+        let without = self
+            .net
+            .layout()
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.learned && !with.contains(&parameter.offset));
         let without = without.map(|parameter| format!("model.{}", parameter.name)).collect();
         let mut outputs = trial.run()?;
         let mut take = |name: &str| outputs.remove(name).ok_or_else(|| format!("no output `{name}`"));
@@ -165,6 +159,7 @@ impl EdmLoss<'_> {
 fn loss(
     case: &Case,
     net: &Net,
+    objective: &Objective,
     oracle: &Oracle,
     device: &Arc<dyn Device>,
     checks: &mut Checks,
@@ -173,7 +168,7 @@ fn loss(
     let arena = net.arena(&oracle.tensors(&case.params), "model.", device.as_ref())?;
     let augment = case.augment.as_ref().map(|kwargs| Augment::new(kwargs, oracle)).transpose()?;
     let draws = case.draws.iter().map(|draw| tensors.get(&draw.name));
-    let drawn = Drawn::new(tensors.get("images"), &case.loss_kwargs, augment.as_ref(), draws, device)?;
+    let drawn = Drawn::new(tensors.get("images"), objective, augment.as_ref(), draws, device)?;
 
     let sigma = &tensors.get("sigma").values;
     checks.compare("sigma", &drawn.sigma, sigma, Tolerance { absolute: 0.0, relative: 3e-6 });
@@ -181,10 +176,10 @@ fn loss(
     checks.compare("net_x", &drawn.noisy.values, &net_x.values, Tolerance { absolute: 1e-5, relative: 1e-5 });
 
     let batch = sigma.len();
-    let loss = EdmLoss {
+    let loss = Loss {
         net,
         arena: &arena,
-        kwargs: &case.loss_kwargs,
+        objective,
         target: drawn.target,
         label_draws: drawn.labels,
         scale: 1.0 / batch as f64,

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use denoise::PreconditionedNetwork;
 use diffusion::Scheme;
-use ports::{Denoise, Parameters, Query};
+use ports::{Architecture, Denoise, Parameters, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use tensor::{Array, Device, Tensor, Value};
-use unet::{Layout, Network, SongUNet, SongUNetConfig};
+use unet::{Decoder, DhariwalUNetConfig, Embedding, Encoder, Layout, Network, SongUNetConfig};
 
 use crate::compare::{Tolerance, rms};
 use crate::fixtures::{Noise, Numbers, Oracle, Settings, Tensors};
 use crate::report::{Checks, Failure, Report};
+use crate::schemes::scheme;
 use crate::trial::Trial;
 
 #[derive(Deserialize)]
@@ -54,7 +55,7 @@ pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
 
 /// A network with its preconditioning.
 pub struct Net {
-    network: Arc<SongUNet>,
+    network: Arc<dyn Network>,
     scheme: Scheme,
 }
 
@@ -62,21 +63,8 @@ impl Net {
     /// The network of a case's configuration, if its parts are built.
     pub fn new(precond: &str, config: &Map<String, Json>) -> Result<Self, Failure> {
         let config = Settings(config);
-        let parts = [
-            (precond, "EDMPrecond"),
-            (config.text("model_type", "DhariwalUNet"), "SongUNet"),
-            (config.text("embedding_type", "positional"), "positional"),
-            (config.text("encoder_type", "standard"), "standard"),
-            (config.text("decoder_type", "standard"), "standard"),
-        ];
-        if let Some((part, _)) = parts.iter().find(|(part, built)| part != built) {
-            return Err(Failure::NotBuilt(part.to_string()));
-        }
-        if config.size("channel_mult_noise", 1) != 1 {
-            return Err(Failure::NotBuilt("channel_mult_noise".into()));
-        }
-        let network = Arc::new(SongUNet::new(sizes(&config))?);
-        Ok(Net { network, scheme: Scheme::Edm { sigma_data: config.number("sigma_data", 0.5) } })
+        let scheme = scheme(precond, &config)?;
+        Ok(Net { network: architecture(precond, &config).build()?, scheme })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -96,7 +84,7 @@ impl Net {
     pub fn denoiser(&self, arena: &Tensor) -> PreconditionedNetwork {
         let parameters =
             Parameters { network: self.network.clone(), arena: arena.clone(), recipe: String::new() };
-        PreconditionedNetwork::new("net", parameters, self.scheme)
+        PreconditionedNetwork::new("net", parameters, self.scheme.clone())
     }
 }
 
@@ -133,26 +121,68 @@ impl Seen {
     }
 }
 
-fn sizes(config: &Settings) -> SongUNetConfig {
+/// The architecture of a case's configuration.
+pub fn architecture(precond: &str, config: &Settings) -> Architecture {
+    let channels = config.size("img_channels", 3);
     let size = config.size("img_resolution", 0);
-    let multipliers = config.sizes("channel_mult", &[1, 2, 2, 2]);
+    let song = config.text("model_type", "DhariwalUNet") == "SongUNet";
+    let usual: (&[usize], usize, &[usize], usize) =
+        if song { (&[1, 2, 2, 2], 4, &[16], 128) } else { (&[1, 2, 3, 4], 3, &[32, 16, 8], 192) };
+    let multipliers = config.sizes("channel_mult", usual.0);
     // The reference passes over resolutions that no level has.
     let levels: Vec<usize> = (0..multipliers.len()).map(|level| size >> level).collect();
-    let attention = config.sizes("attn_resolutions", &[16]);
-    SongUNetConfig {
+    let attention = config.sizes("attn_resolutions", usual.2);
+    let attention = attention.into_iter().filter(|side| levels.contains(side)).collect();
+    let common = DhariwalUNetConfig {
         image: [size, size],
-        channels_in: config.size("img_channels", 3),
-        channels_out: config.size("img_channels", 3),
+        channels_in: channels,
+        channels_out: if precond == "iDDPMPrecond" { 2 * channels } else { channels },
         label_dim: config.size("label_dim", 0),
         augment_dim: config.size("augment_dim", 0),
-        model_channels: config.size("model_channels", 128),
-        attention: attention.into_iter().filter(|side| levels.contains(side)).collect(),
+        model_channels: config.size("model_channels", usual.3),
         multipliers,
-        blocks: config.size("num_blocks", 4),
+        blocks: config.size("num_blocks", usual.1),
+        attention,
         dropout: config.number("dropout", 0.1),
         label_dropout: config.number("label_dropout", 0.0),
         embedding_multiplier: config.size("channel_mult_emb", 4),
+    };
+    if song {
+        Architecture::SongUNet(song_config(config, common))
+    } else {
+        Architecture::DhariwalUNet(common)
+    }
+}
+
+fn song_config(config: &Settings, common: DhariwalUNetConfig) -> SongUNetConfig {
+    SongUNetConfig {
+        image: common.image,
+        channels_in: common.channels_in,
+        channels_out: common.channels_out,
+        label_dim: common.label_dim,
+        augment_dim: common.augment_dim,
+        model_channels: common.model_channels,
+        multipliers: common.multipliers,
+        blocks: common.blocks,
+        attention: common.attention,
+        dropout: common.dropout,
+        label_dropout: common.label_dropout,
+        embedding_multiplier: common.embedding_multiplier,
         filter: config.list("resample_filter", &[1.0, 1.0]),
+        embedding: match config.text("embedding_type", "positional") {
+            "fourier" => Embedding::Fourier,
+            _ => Embedding::Positional,
+        },
+        noise_multiplier: config.size("channel_mult_noise", 1),
+        encoder: match config.text("encoder_type", "standard") {
+            "skip" => Encoder::Skip,
+            "residual" => Encoder::Residual,
+            _ => Encoder::Standard,
+        },
+        decoder: match config.text("decoder_type", "standard") {
+            "skip" => Decoder::Skip,
+            _ => Decoder::Standard,
+        },
     }
 }
 
@@ -178,24 +208,39 @@ fn denoise(
     device: &dyn Device,
     checks: &mut Checks,
 ) -> Result<(), Failure> {
-    let find = |what: &str| io.find(&format!("{}.{what}", call.tag)).cloned();
-    let x = io.get(&format!("{}.x", call.tag)).clone();
-    let mut sigma = io.get(&format!("{}.sigma", call.tag)).values.clone();
-    sigma.resize(x.shape[0], sigma[0]);
-    let seen = Seen { x, sigma, labels: find("class_labels"), augment: find("augment_labels") };
-    let mut trial = Trial::new(device);
-    let denoiser = net.denoiser(&net.arena(params, "model.", device)?);
-    let [d, _] = seen.ask(&mut trial, &denoiser, None)?;
-    trial.graph.output("D", d);
-    let d = &trial.run()?["D"];
-    let tolerance = Tolerance::absolute(30.0 * call.f32_vs_f64.max_abs);
-    let expected = io.get(&format!("{}.D", call.tag)).channels_last().values;
-    checks.compare("D", d, &expected, tolerance);
-    if let Some(exact) = find("D_f64") {
-        let exact = exact.channels_last().values;
-        let in_f64 = device.name() == "reference";
-        let tolerance = if in_f64 { Tolerance::absolute(1e-10 * rms(&exact)) } else { tolerance };
-        checks.compare("D_f64", d, &exact, tolerance);
+    let arena = net.arena(params, "model.", device)?;
+    net.compare(&arena, io, &format!("{}.", call.tag), call.f32_vs_f64, device, checks)
+}
+
+impl Net {
+    /// Asks for D(x; σ) and holds it against the tensors of `io` whose names start with `start`.
+    pub fn compare(
+        &self,
+        arena: &Tensor,
+        io: &Tensors,
+        start: &str,
+        noise: Noise,
+        device: &dyn Device,
+        checks: &mut Checks,
+    ) -> Result<(), Failure> {
+        let find = |what: &str| io.find(&format!("{start}{what}")).cloned();
+        let x = io.get(&format!("{start}x")).clone();
+        let mut sigma = io.get(&format!("{start}sigma")).values.clone();
+        sigma.resize(x.shape[0], sigma[0]);
+        let seen = Seen { x, sigma, labels: find("class_labels"), augment: find("augment_labels") };
+        let mut trial = Trial::new(device);
+        let [d, _] = seen.ask(&mut trial, &self.denoiser(arena), None)?;
+        trial.graph.output("D", d);
+        let d = &trial.run()?["D"];
+        let tolerance = Tolerance::absolute(30.0 * noise.max_abs);
+        let expected = io.get(&format!("{start}D")).channels_last().values;
+        checks.compare("D", d, &expected, tolerance);
+        if let Some(exact) = find("D_f64") {
+            let exact = exact.channels_last().values;
+            let in_f64 = device.name() == "reference";
+            let tolerance = if in_f64 { Tolerance::absolute(1e-10 * rms(&exact)) } else { tolerance };
+            checks.compare("D_f64", d, &exact, tolerance);
+        }
+        Ok(())
     }
-    Ok(())
 }

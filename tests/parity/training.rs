@@ -11,8 +11,9 @@ use train::{adam_graph, adam_numbers, ema_graph};
 use crate::augment::{Augment, Draw};
 use crate::compare::{Tolerance, rms};
 use crate::fixtures::{Oracle, Settings, Tensors};
-use crate::losses::{Drawn, EdmLoss, LossResults, net};
+use crate::losses::{Drawn, Loss, LossResults};
 use crate::nets::{Net, Seen};
+use crate::objectives::Objective;
 use crate::report::{Checks, Failure, Report};
 
 #[derive(Deserialize)]
@@ -61,14 +62,15 @@ pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
     for folder in oracle.folders("training") {
         let case: Case = oracle.json(&format!("training/{folder}/training.json"));
         let class = Settings(&case.loss).text("class_name", "").rsplit('.').next().unwrap_or("").to_owned();
-        let Some(net) = report.built("training", &folder, net(&case.precond, &case.config, &class)) else {
-            continue;
-        };
+        let built = Net::new(&case.precond, &case.config)
+            .and_then(|net| Ok((net, Objective::new(&class, &case.loss)?)));
+        let Some((net, objective)) = report.built("training", &folder, built) else { continue };
         for device in devices {
             report.case("training", &folder, &device.name(), |checks| {
                 let tensors = oracle.tensors(&format!("training/{folder}/training.safetensors"));
                 let augment = case.augment.as_ref().map(|kwargs| Augment::new(kwargs, oracle)).transpose()?;
-                let run = Run { case: &case, net: &net, tensors: &tensors, augment, device };
+                let (net, objective) = (&net, &objective);
+                let run = Run { case: &case, net, objective, tensors: &tensors, augment, device };
                 run.check(checks)
             });
         }
@@ -78,6 +80,7 @@ pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
 struct Run<'a> {
     case: &'a Case,
     net: &'a Net,
+    objective: &'a Objective,
     tensors: &'a Tensors,
     augment: Option<Augment>,
     device: &'a Arc<dyn Device>,
@@ -116,11 +119,11 @@ impl Run<'_> {
     fn round(&self, round: &Round, at: &str, state: &State) -> Result<LossResults, Failure> {
         let get = |what: &str| self.tensors.get(&format!("{at}.{what}"));
         let draws = round.draws.iter().map(|draw| self.tensors.get(&draw.name));
-        let drawn = Drawn::new(get("images"), &self.case.loss, self.augment.as_ref(), draws, self.device)?;
-        let loss = EdmLoss {
+        let drawn = Drawn::new(get("images"), self.objective, self.augment.as_ref(), draws, self.device)?;
+        let loss = Loss {
             net: self.net,
             arena: &state.parameters,
-            kwargs: &self.case.loss,
+            objective: self.objective,
             target: drawn.target,
             label_draws: drawn.labels,
             scale: self.case.loss_scaling / self.case.batch_size as f64,

@@ -6,9 +6,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Serializer;
 use serde_json::{Value, json};
@@ -21,42 +22,97 @@ const EXPECTED: &str = "a safetensors file";
 /// The format allows no longer header.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Writes arrays from where they lie, and metadata with a digest.
+/// What can be written as an array: numbers in memory, or in another file.
+pub(crate) trait Content {
+    fn dtype(&self) -> Dtype;
+
+    fn shape(&self) -> &[usize];
+
+    /// How many bytes there are.
+    fn len(&self) -> usize;
+
+    /// Gives the bytes in order, piece by piece.
+    fn pieces(&self, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
+}
+
+impl<C: Content> Content for &C {
+    fn dtype(&self) -> Dtype {
+        (**self).dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        (**self).shape()
+    }
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn pieces(&self, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        (**self).pieces(each)
+    }
+}
+
+impl Content for View<'_> {
+    fn dtype(&self) -> Dtype {
+        View::dtype(self)
+    }
+
+    fn shape(&self) -> &[usize] {
+        View::shape(self)
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn pieces(&self, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        each(self.bytes())
+    }
+}
+
+/// Writes arrays from where they lie, and metadata with a digest. All are read twice: for the digest, which goes first,
+/// and to be written.
 pub(crate) fn write(
     path: &Path,
-    arrays: &[(&str, View)],
+    arrays: &[(&str, impl Content)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
-    let mut arrays = arrays.to_vec();
-    arrays.sort_by_key(|(name, view)| (rank(view), *name));
+    let mut arrays: Vec<_> = arrays.iter().map(|(name, content)| (*name, content)).collect();
+    arrays.sort_by_key(|(name, content)| (rank(*content), *name));
     let header = header(&arrays, metadata)?;
     write_whole(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        arrays.iter().try_for_each(|(_, view)| file.write_all(view.bytes()))
+        arrays.iter().try_for_each(|(_, content)| content.pieces(&mut |piece| file.write_all(piece)))
     })
 }
 
 /// Wider types go first, so that all are aligned, and empty arrays before them, so that only those share an
 /// offset.
-fn rank(view: &View) -> Reverse<usize> {
-    Reverse(if view.bytes().is_empty() { usize::MAX } else { view.dtype().bitsize() })
+fn rank(content: &impl Content) -> Reverse<usize> {
+    Reverse(if content.len() == 0 { usize::MAX } else { content.dtype().bitsize() })
 }
 
 /// The JSON header, padded with spaces so that the arrays start at a multiple of eight.
-fn header(arrays: &[(&str, View)], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
+fn header(arrays: &[(&str, &impl Content)], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
     let mut taken = BTreeSet::from([METADATA]);
     let mut digest = Digest::of(metadata);
     let mut entries = vec![(METADATA, Value::Null)];
     let mut start = 0;
-    for (name, view) in arrays {
+    for (name, content) in arrays {
         if !taken.insert(name) {
             return Err(Error::Duplicate { name: name.to_string() });
         }
-        digest.array(name, view.dtype(), view.shape(), view.bytes());
-        let end = start + view.bytes().len();
-        let dtype = view.dtype().to_string();
-        entries.push((name, json!({"dtype": dtype, "shape": view.shape(), "data_offsets": [start, end]})));
+        digest.array(name, content.dtype(), content.shape());
+        let pieces = content.pieces(&mut |piece| {
+            digest.bytes(piece);
+            Ok(())
+        });
+        pieces.map_err(|error| Error::Array { name: name.to_string(), error })?;
+        let end = start + content.len();
+        let dtype = content.dtype().to_string();
+        entries.push((name, json!({"dtype": dtype, "shape": content.shape(), "data_offsets": [start, end]})));
         start = end;
     }
     let mut metadata = metadata.clone();
@@ -131,7 +187,8 @@ impl Archive {
         let mut digest = Digest::of(&self.metadata);
         for name in self.names() {
             if let Some(array) = self.array(&name)? {
-                digest.array(&name, array.dtype, &array.shape, &array.bytes);
+                digest.array(&name, array.dtype, &array.shape);
+                digest.bytes(&array.bytes);
                 each(name, array);
             }
         }

@@ -22,10 +22,14 @@ impl Digest {
         digest
     }
 
-    /// Adds an array.
-    pub fn array(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) {
+    /// Adds an array, but for its bytes, which follow.
+    pub fn array(&mut self, name: &str, dtype: Dtype, shape: &[usize]) {
         self.text(name);
         self.text(&format!("{dtype}{shape:?}"));
+    }
+
+    /// Adds bytes of an array.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 

@@ -29,6 +29,8 @@ pub enum Error {
     Dtype { found: Dtype, wanted: String },
     /// The bytes of an array do not fill its shape.
     Size { dtype: Dtype, shape: Shape, bytes: usize },
+    /// An array that was to be copied from another file cannot be read there.
+    Array { name: String, error: io::Error },
     /// Two arrays to be written have the same name, or one has a name that the format keeps for itself.
     Duplicate { name: String },
     /// The arrays found are not the parameters expected.
@@ -59,7 +61,7 @@ impl Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { error, .. } => Some(error),
+            Self::Io { error, .. } | Self::Array { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -106,6 +108,7 @@ impl fmt::Display for Error {
             Self::Size { dtype, shape, bytes } => {
                 write!(f, "{bytes} bytes do not fill an array of `{dtype}` of shape {shape:?}")
             }
+            Self::Array { name, error } => write!(f, "`{name}` cannot be copied: {error}"),
             Self::Duplicate { name } => {
                 write!(f, "the name `{name}` is taken, so no second array can have it")
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::{self, Archive};
-use crate::{Array, Error, View};
+use crate::{Array, Error, TensorInFile, View};
 
 /// What a file of weights holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub struct Weights {
 pub fn write_weights(
     path: &Path,
     arrays: &[(&str, View)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    archive::write(path, arrays, metadata)
+}
+
+/// Copies tensors of other files, a piece at a time, to a safetensors file.
+///
+/// The key `digest` of the metadata is overwritten.
+pub fn copy_weights(
+    path: &Path,
+    arrays: &[(&str, &TensorInFile)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
     archive::write(path, arrays, metadata)

@@ -241,5 +241,5 @@ impl Node for LoadDenoised {
 
 /// The denoised images.
 pub fn load_denoised(this: This<LoadDenoised>, compute: Compute) -> Result<Denoised> {
-    upload(this.source().images(), &compute).map(Denoised)
+    Ok(Denoised { pixels: upload(this.source().images(), &compute)?, evaluations: 0 })
 }

@@ -70,7 +70,7 @@ pub fn save_denoised(
     paths: Paths,
     compute: Compute,
 ) -> Result {
-    let array = compute.download(&denoised.get(this.x)?.0)?;
+    let array = compute.download(&denoised.get(this.x)?.pixels)?;
     Ok(to_file(&paths.fill(&this.to)?, "denoised", &array)?)
 }
 

@@ -7,9 +7,10 @@ use diffusion::Scheme;
 use pipeline::{Constant, Inputs, Mistake, Node, Read, Shapes, This, Wire};
 use ports::{Architecture, Denoise, Denoiser, Labels, LabelsOf, Parameters, Query as Question};
 use serde::Deserialize;
-use tensor::{Bindings, Expr, Graph, Shape, Value};
+use tensor::{Bindings, Graph, Shape, Value};
 
 use crate::Recipe;
+use crate::coefficients::{Coefficients, coefficients};
 
 /// Settings of the preconditioning.
 #[derive(Component, Deserialize)]
@@ -19,6 +20,17 @@ pub struct Precondition {
     by: Wire<Parameters>,
     #[serde(default)]
     scheme: Scheme,
+}
+
+impl Precondition {
+    /// The network that it is for.
+    pub fn by(&self) -> Wire<Parameters> {
+        self.by
+    }
+
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
 }
 
 impl Node for Precondition {
@@ -32,9 +44,17 @@ impl Node for Precondition {
         ("scheme", "how the coefficients follow from σ, `Edm(sigma_data: 0.5)` unless given"),
     ];
 
+    fn check(&self) -> Result<(), Mistake> {
+        self.scheme.check().map_err(|what| Mistake::new("scheme", what))
+    }
+
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
+        let image = inputs.of(self.by);
+        if let Some(&[.., channels]) = image.as_deref() {
+            self.scheme.check_channels(channels).map_err(|what| Mistake::new("scheme.sigma_data", what))?;
+        }
         let labels = inputs.of(LabelsOf(self.by.node()));
-        Ok(Shapes::of::<Denoiser>(inputs.of(self.by)).and::<Labels>(labels))
+        Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels))
     }
 }
 
@@ -45,7 +65,12 @@ pub fn precondition(
     names: Query<&Name>,
 ) -> Result<Denoiser> {
     let parameters = parameters.get(this.by)?.clone();
-    Ok(Denoiser(Arc::new(PreconditionedNetwork::new(names.get(this.node())?, parameters, this.scheme))))
+    enough_outputs(parameters.network.as_ref())?;
+    Ok(Denoiser(Arc::new(PreconditionedNetwork::new(
+        names.get(this.node())?,
+        parameters,
+        this.scheme.clone(),
+    ))))
 }
 
 /// D(x; σ) by a network.
@@ -73,11 +98,19 @@ impl Denoise for PreconditionedNetwork {
         self.parameters.network.label_dim()
     }
 
+    fn sigma_range(&self) -> (f64, f64) {
+        self.scheme.sigma_range()
+    }
+
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        self.scheme.round_sigma(sigma)
+    }
+
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
         let network = &self.parameters.network;
         let arena = graph.input(&self.input, [network.layout().len]);
         let parameters = unet::Parameters::windows(graph, arena, network.layout());
-        precondition_network(graph, self.scheme, query, |graph, inputs| {
+        precondition_network(graph, &self.scheme, query, |graph, inputs| {
             network.build(graph, &parameters, inputs)
         })
     }
@@ -92,19 +125,29 @@ impl Denoise for PreconditionedNetwork {
 
     fn recipe(&self) -> Option<String> {
         let network = Architecture::read(&self.parameters.recipe).ok()?;
-        Some(Recipe { scheme: self.scheme, network }.write())
+        Some(Recipe { scheme: self.scheme.clone(), network }.write())
     }
 }
 
-/// c_skip x + c_out F(c_in x; c_noise) for any F.
+/// A denoiser needs an output for each channel of the images.
+pub(crate) fn enough_outputs(network: &dyn unet::Network) -> Result<(), String> {
+    let ([.., channels], outputs) = (network.image(), network.out_channels());
+    if outputs >= channels {
+        return Ok(());
+    }
+    Err(format!("the network puts out {outputs} channels for images of {channels}; give it at least as many"))
+}
+
+/// c_skip x + c_out F(c_in x; c_noise) for any F. Of an F that puts out more channels than x has, the first
+/// count: iDDPM's others are a variance.
 pub fn precondition_network(
     graph: &mut Graph,
-    scheme: Scheme,
+    scheme: &Scheme,
     query: &Question,
     network: impl FnOnce(&mut Graph, &unet::Inputs) -> Value,
 ) -> Value {
     let Coefficients { c_skip, c_out, c_in, c_noise } = coefficients(graph, scheme, query.sigma);
-    let n = graph.shape(query.x)[0];
+    let [n, .., channels] = graph.shape(query.x)[..] else { panic!("{} is no image", graph.shape(query.x)) };
     let inputs = unet::Inputs {
         x: graph.mul(query.x, c_in),
         noise: graph.reshape(c_noise, [n]),
@@ -113,31 +156,6 @@ pub fn precondition_network(
         dropout: query.dropout,
     };
     let f = network(graph, &inputs);
+    let f = graph.slice(f, 3, 0..channels);
     graph.map(&[query.x, c_skip, f, c_out], |v| v(0) * v(1) + v(2) * v(3))
-}
-
-/// The coefficients of a preconditioning as values of a graph, each of the shape of σ.
-#[derive(Clone, Copy, Debug)]
-pub struct Coefficients {
-    pub c_skip: Value,
-    pub c_out: Value,
-    pub c_in: Value,
-    pub c_noise: Value,
-}
-
-/// [`Scheme::coefficients`] at every noise level of a graph.
-pub fn coefficients(graph: &mut Graph, scheme: Scheme, sigma: Value) -> Coefficients {
-    let mut of_sigma = |formula: &dyn Fn(Expr) -> Expr| graph.map(&[sigma], |v| formula(v(0)));
-    match scheme {
-        Scheme::Edm { sigma_data } => {
-            let data = sigma_data * sigma_data;
-            let variance = move |sigma: Expr| sigma.square() + data;
-            Coefficients {
-                c_skip: of_sigma(&|sigma| Expr::from(data) / variance(sigma)),
-                c_out: of_sigma(&|sigma| sigma.clone() * sigma_data / variance(sigma).sqrt()),
-                c_in: of_sigma(&|sigma| Expr::from(1.0) / variance(sigma).sqrt()),
-                c_noise: of_sigma(&|sigma| sigma.ln() * 0.25),
-            }
-        }
-    }
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// RON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    #[serde(serialize_with = "SchemeToWrite::serialize")]
     pub scheme: Scheme,
     /// The network with all its sizes, of images and labels too.
     pub network: Architecture,
@@ -16,17 +15,13 @@ pub struct Recipe {
 
 impl Recipe {
     pub fn read(text: &str) -> Result<Self, String> {
-        ron::from_str(text).map_err(|error| format!("no denoiser can be built from `{text}`: {error}"))
+        let unfit = |error: String| format!("no denoiser can be built from `{text}`: {error}");
+        let recipe: Self = ron::from_str(text).map_err(|error| unfit(error.to_string()))?;
+        recipe.scheme.check().map_err(unfit)?;
+        Ok(recipe)
     }
 
     pub fn write(&self) -> String {
         ron::to_string(self).expect("sizes are plain data")
     }
-}
-
-/// [`Scheme`] can only be read.
-#[derive(Serialize)]
-#[serde(remote = "Scheme")]
-enum SchemeToWrite {
-    Edm { sigma_data: f64 },
 }

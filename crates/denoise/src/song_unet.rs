@@ -1,11 +1,12 @@
-//! A U-Net and its parameters.
+//! DDPM++, NCSN++ and what lies between, with its parameters.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Architecture, Compute, Images, Labels, Parameters, Slice};
+use pipeline::{File, Inputs, Mistake, Node, Note, Read, Shapes, This, Wire};
+use ports::{Architecture, Compute, Images, Labels, Parameters};
 use serde::Deserialize;
-use tensor::Array;
-use unet::{Layout, SongUNetConfig};
+use unet::{Decoder, Embedding, Encoder, SongUNetConfig};
+
+use crate::untrained::{For, Start, planned_for, shapes, usual_attention};
 
 /// Settings of the network.
 #[derive(Component, Deserialize)]
@@ -31,83 +32,109 @@ pub struct SongUNet {
     #[serde(default)]
     augment: usize,
     #[serde(default)]
+    embedding: Option<Embedding>,
+    #[serde(default)]
+    noise_multiplier: Option<usize>,
+    #[serde(default)]
+    embedding_multiplier: Option<usize>,
+    #[serde(default)]
+    encoder: Option<Encoder>,
+    #[serde(default)]
+    decoder: Option<Decoder>,
+    #[serde(default)]
+    filter: Option<Vec<f64>>,
+    #[serde(default)]
+    out_channels: Option<usize>,
+    #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    transfer: Option<File>,
 }
 
-/// The sizes that are taken where none are given.
+/// What is taken where nothing is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 pub enum Preset {
     /// DDPM++ as the paper trains it on CIFAR-10.
     #[default]
     DdpmPP,
+    /// NCSN++ as the paper trains it on CIFAR-10.
+    NcsnPP,
 }
 
 impl Node for SongUNet {
     type Value = Parameters;
 
-    const DOC: &'static str = "A U-Net with its parameters in training: the DDPM++ of Song et al. (2021).\n\
-        It starts from random numbers, or from where a resumed run left it.";
+    const DOC: &'static str = "A U-Net with its parameters in training: the DDPM++ and NCSN++ of Song et al. (2021).\n\
+        It starts from random numbers, or from where a resumed run left it. Height and width of the images have to halve \
+        from level to level.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("like", "images of the size that it is for"),
         ("labels", "labels of the sort that it takes; without them it is unconditional"),
-        ("preset", "the sizes that are taken where none are given, `DdpmPP` unless given"),
-        ("channels", "the channels that `multipliers` multiply, 128 in DDPM++"),
-        ("multipliers", "channels of each level, finest first, [2, 2, 2] in DDPM++"),
-        ("blocks", "blocks of each level, 4 in DDPM++"),
-        ("attention", "resolutions with attention, 16 in DDPM++ if there is such a level"),
-        ("dropout", "the share of activations that are dropped in training, 0.13 in DDPM++"),
+        ("preset", "what is taken where nothing is given: `DdpmPP`, which it is unless given, or `NcsnPP`"),
+        ("channels", "the channels that `multipliers` multiply, 128 in the presets"),
+        ("multipliers", "channels of each level, finest first, [2, 2, 2] in the presets"),
+        ("blocks", "blocks of each level, 4 in the presets"),
+        ("attention", "resolutions with attention, 16 in the presets if there is such a level"),
+        ("dropout", "the share of activations that are dropped in training, 0.13 in the presets"),
         ("label_dropout", "the probability that an image loses its label in training, 0 unless given"),
         ("augment", "the length of the augmentation's labels, 0 unless given"),
+        ("embedding", "the waves of the noise level: `Positional` in DDPM++, `Fourier` in NCSN++"),
+        ("noise_multiplier", "how many waves, in units of `channels`: 1 in DDPM++, 2 in NCSN++"),
+        ("embedding_multiplier", "the width of the embedding in units of `channels`, 4 in the presets"),
+        (
+            "encoder",
+            "what the encoder reads of the image at each level: `Standard` in DDPM++, `Residual` in NCSN++, or `Skip`",
+        ),
+        ("decoder", "where the output comes from: `Standard` in the presets, or `Skip`, all levels"),
+        ("filter", "the taps between levels: [1, 1] in DDPM++, [1, 3, 3, 1] in NCSN++"),
+        (
+            "out_channels",
+            "channels that come out, as many as go in unless given; a preconditioning takes the first",
+        ),
         ("seed", "which random numbers it starts from, 0 unless given"),
+        (
+            "transfer",
+            "a file of weights to start from: parameters are taken over where name and shape are the same",
+        ),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        let image = inputs.of(self.like);
-        let labels = match self.labels {
-            Some(labels) => inputs.of(labels).map(|shape| shape.iter().product()),
-            None => Some(0),
-        };
-        if labels == Some(0) && self.labels.is_some() {
-            let mistake = Mistake::new("labels", "these images have no labels");
-            return Err(mistake.help("leave out `labels` for an unconditional network"));
-        }
-        if let (Some(&[h, w, c]), Some(labels)) = (image.as_deref(), labels) {
-            unet::SongUNet::new(self.config([h, w, c], labels)).map_err(|what| self.blame(&what))?;
-        }
-        Ok(Shapes::of::<Parameters>(image).and::<Labels>(labels.map(|labels| Shape::from([labels]))))
+        shapes(inputs, self.like, self.labels, |what| self.architecture(what))
     }
 }
 
 impl SongUNet {
-    /// The sizes for images of `[h, w, c]` and labels of a length.
-    fn config(&self, [h, w, c]: [usize; 3], label_dim: usize) -> SongUNetConfig {
+    pub(crate) fn planned(&self, inputs: &Inputs) -> Option<Architecture> {
+        planned_for(inputs, self.like, self.labels).map(|what| self.architecture(what))
+    }
+
+    fn architecture(&self, For { image: [h, w, c], label_dim }: For) -> Architecture {
         let preset = match self.preset {
             Preset::DdpmPP => SongUNetConfig::ddpmpp([h, w], c),
+            Preset::NcsnPP => SongUNetConfig::ncsnpp([h, w], c),
         };
         let multipliers = self.multipliers.clone().unwrap_or(preset.multipliers);
-        let side = |side: &usize| (0..multipliers.len()).any(|level| h.max(w) >> level == *side);
-        // A preset knows nothing of the images; what somebody wrote has to fit.
-        let usual = preset.attention.into_iter().filter(side).collect();
-        SongUNetConfig {
+        let usual = usual_attention(preset.attention, [h, w, c], multipliers.len());
+        Architecture::SongUNet(SongUNetConfig {
+            image: [h, w],
+            channels_in: c,
+            channels_out: self.out_channels.unwrap_or(c),
             label_dim,
             augment_dim: self.augment,
             model_channels: self.channels.unwrap_or(preset.model_channels),
+            multipliers,
             blocks: self.blocks.unwrap_or(preset.blocks),
             attention: self.attention.clone().unwrap_or(usual),
             dropout: self.dropout.unwrap_or(preset.dropout),
             label_dropout: self.label_dropout,
-            multipliers,
-            ..preset
-        }
-    }
-
-    /// The field that a complaint of the network is about, in the words of these settings.
-    fn blame(&self, what: &str) -> Mistake {
-        let what = what.replace("`model_channels`", "`channels`");
-        let known = ["channels", "multipliers", "attention", "dropout", "label_dropout"];
-        let named = known.into_iter().find(|field| what.contains(&format!("`{field}`")));
-        Mistake::new(named.unwrap_or("like"), what)
+            embedding_multiplier: self.embedding_multiplier.unwrap_or(preset.embedding_multiplier),
+            filter: self.filter.clone().unwrap_or(preset.filter),
+            embedding: self.embedding.unwrap_or(preset.embedding),
+            noise_multiplier: self.noise_multiplier.unwrap_or(preset.noise_multiplier),
+            encoder: self.encoder.unwrap_or(preset.encoder),
+            decoder: self.decoder.unwrap_or(preset.decoder),
+        })
     }
 }
 
@@ -119,40 +146,11 @@ pub fn song_unet(
     made: Read<Parameters>,
     layers: Query<&Children>,
     compute: Compute,
+    mut notes: MessageWriter<Note>,
     mut commands: Commands,
 ) -> Result<Parameters> {
-    let parameters = match made.of(this.node()) {
-        Some(made) => made.clone(),
-        None => {
-            let shape = images.get(this.like)?.pixels.shape();
-            let label_dim = labels.maybe(this.labels)?.map_or(0, |labels| labels.rows.shape()[1]);
-            let config = this.config([shape[1], shape[2], shape[3]], label_dim);
-            let architecture = Architecture::SongUNet(config);
-            let recipe = architecture.recipe();
-            let network = architecture.build().map_err(|what| this.blame(&what).what)?;
-            let numbers = network.layout().initialise(this.seed);
-            let arena = compute.upload(&Array::new([numbers.len()], numbers))?;
-            Parameters { network, arena, recipe }
-        }
-    };
-    if layers.get(this.node()).is_err() {
-        spawn_layers(this.node(), parameters.network.layout(), &mut commands);
-    }
-    Ok(parameters)
-}
-
-/// Makes every parameter an entity under its layer, which is an entity under the node.
-fn spawn_layers(node: Entity, layout: &Layout, commands: &mut Commands) {
-    let mut layer: Option<(&str, Entity)> = None;
-    for parameter in &layout.parameters {
-        let (path, name) = parameter.name.rsplit_once('.').unwrap_or(("", &parameter.name));
-        let parent = match layer {
-            Some((last, entity)) if last == path => entity,
-            _ => commands.spawn((Name::new(path.to_owned()), ChildOf(node))).id(),
-        };
-        layer = Some((path, parent));
-        let range = parameter.offset..parameter.offset + parameter.len();
-        let slice = Slice { range, shape: parameter.file_shape.clone().into() };
-        commands.spawn((Name::new(name.to_owned()), ChildOf(parent), slice));
-    }
+    let (images, labels) = (images.get(this.like)?, labels.maybe(this.labels)?);
+    let transfer = this.transfer.as_ref().map(|file| file.0.as_path());
+    let start = Start { node: this.node(), images, labels, seed: this.seed, transfer };
+    start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut notes, &mut commands)
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use checkpoint::{Weights, compare, read_weights};
-use ports::WEIGHTS_FORMAT;
+use ports::{TRAINING, WEIGHTS_FORMAT};
 use unet::{Layout, Network, Parameter};
 
 use crate::Recipe;
+use crate::precondition::enough_outputs;
 
 /// The names in files begin with it, as those of the paper's own files do.
-const PREFIX: &str = "model.";
+pub(crate) const PREFIX: &str = "model.";
 
 /// A network as a file holds it.
 pub struct Trained {
@@ -23,18 +24,25 @@ pub struct Trained {
 
 /// Reads a file of weights, or the newest good one of a folder.
 pub fn read_network(path: &Path) -> Result<Trained, String> {
+    let (path, weights) = read_weights_of(path)?;
+    let recipe = recipe_of(&path, &weights)?;
+    let unfit = |what| format!("the weights in `{}` are of another network: {what}", path.display());
+    let network = recipe.network.clone().build().map_err(unfit)?;
+    enough_outputs(network.as_ref()).map_err(unfit)?;
+    recipe.scheme.check_channels(network.image()[2]).map_err(unfit)?;
+    let arena = arena(&weights, network.layout()).map_err(unfit)?;
+    Ok(Trained { recipe, network, arena })
+}
+
+/// The content of a file of weights, or of the newest good one of a folder, and which file that is.
+pub(crate) fn read_weights_of(path: &Path) -> Result<(PathBuf, Weights), String> {
     if !path.exists() {
         let path = path.display();
         return Err(format!(
             "there is no file or folder `{path}`; train a network first, or name another one"
         ));
     }
-    let (path, weights) = if path.is_dir() { newest_weights(path)? } else { (path.to_owned(), read(path)?) };
-    let recipe = recipe_of(&path, &weights)?;
-    let unfit = |what| format!("the weights in `{}` are of another network: {what}", path.display());
-    let network = recipe.network.clone().build().map_err(unfit)?;
-    let arena = arena(&weights, network.layout()).map_err(unfit)?;
-    Ok(Trained { recipe, network, arena })
+    if path.is_dir() { newest_weights(path) } else { Ok((path.to_owned(), read(path)?)) }
 }
 
 /// The newest file of averaged weights in a folder that is whole, else the newest of other weights. What is
@@ -100,7 +108,7 @@ fn arena(weights: &Weights, layout: &Layout) -> Result<Vec<f32>, String> {
     // PyTorch's files have filters and the like as well, which never change.
     let fixed =
         |name: &str| layout.buffers.iter().any(|buffer| name.strip_prefix(PREFIX) == Some(&buffer.name));
-    let found = weights.arrays.iter().filter(|(name, _)| !fixed(name));
+    let found = weights.arrays.iter().filter(|(name, _)| !fixed(name) && !name.starts_with(TRAINING));
     let found: Vec<_> = found.map(|(name, array)| (name.clone(), array.shape.clone())).collect();
     compare(&expected, &found).map_err(|error| error.to_string())?;
     layout.import(|parameter| weights.arrays[&named(parameter)].f32s().map_err(|error| error.to_string()))

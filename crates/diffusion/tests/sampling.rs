@@ -9,7 +9,7 @@ use mollify_diffusion::{Churn, Spacing, TimeStepsError, nfe};
 const CALLS: &str = include_str!("fixtures/call_sigmas_edm.json");
 
 fn times(steps: usize) -> Vec<f64> {
-    Spacing::default().time_steps(steps, 0.002, 80.0).unwrap()
+    Spacing::default().noise_levels(steps, 0.002, 80.0).unwrap()
 }
 
 #[test]
@@ -44,17 +44,17 @@ fn the_network_is_called_at_the_noise_levels_of_the_reference() {
 #[test]
 fn the_ends_are_the_range_whatever_rho_is() {
     for rho in [0.5, 1.0, 3.0, 7.0, 100.0] {
-        let t = Spacing::Edm { rho }.time_steps(5, 0.01, 20.0).unwrap();
+        let t = Spacing::Edm { rho }.noise_levels(5, 0.01, 20.0).unwrap();
         assert!((t[0] / 20.0 - 1.0).abs() < 1e-12 && (t[4] / 0.01 - 1.0).abs() < 1e-6, "rho {rho}: {t:?}");
     }
-    let even = Spacing::Edm { rho: 1.0 }.time_steps(3, 1.0, 3.0).unwrap();
+    let even = Spacing::Edm { rho: 1.0 }.noise_levels(3, 1.0, 3.0).unwrap();
     assert_eq!(even, [3.0, 2.0, 1.0, 0.0]);
 }
 
 #[test]
 fn impossible_time_steps_say_what_is_wrong() {
     let say =
-        |steps, low, high, rho| Spacing::Edm { rho }.time_steps(steps, low, high).unwrap_err().to_string();
+        |steps, low, high, rho| Spacing::Edm { rho }.noise_levels(steps, low, high).unwrap_err().to_string();
     for steps in [0, 1] {
         assert_eq!(say(steps, 0.002, 80.0, 7.0), format!("`steps` must be at least 2, not {steps}"));
     }
@@ -66,8 +66,8 @@ fn impossible_time_steps_say_what_is_wrong() {
         assert!(say(18, low, high, 7.0).ends_with(&format!("not from {low} to {high}")));
     }
     for rho in [0.0, -7.0, f64::NAN, f64::INFINITY, 1e-3, 1e300] {
-        let found = Spacing::Edm { rho }.time_steps(18, 0.002, 80.0).unwrap_err();
-        assert!(matches!(found, TimeStepsError::Rho(_)), "{rho}: {found:?}");
+        let found = Spacing::Edm { rho }.noise_levels(18, 0.002, 80.0).unwrap_err();
+        assert!(matches!(found, TimeStepsError::Constants(_)), "{rho}: {found:?}");
     }
 }
 

@@ -15,7 +15,7 @@ fn near(found: f64, expected: f64) {
 fn inputs_and_targets_of_the_network_have_unit_variance() {
     for sigma_data in [0.5f64, 1.3] {
         for sigma in SIGMAS {
-            let c = Scheme::Edm { sigma_data }.coefficients(sigma);
+            let c = Scheme::Edm { sigma_data: sigma_data.into() }.coefficients(sigma, 0);
             near(c.c_in.powi(2) * (sigma_data.powi(2) + sigma.powi(2)), 1.0);
             let target = (1.0 - c.c_skip).powi(2) * sigma_data.powi(2) + c.c_skip.powi(2) * sigma.powi(2);
             near(target / c.c_out.powi(2), 1.0);
@@ -27,7 +27,7 @@ fn inputs_and_targets_of_the_network_have_unit_variance() {
 #[test]
 fn c_skip_makes_the_networks_errors_count_least() {
     for sigma in SIGMAS {
-        let c = Scheme::default().coefficients(sigma);
+        let c = Scheme::default().coefficients(sigma, 0);
         let c_out_squared = |c_skip: f64| (1.0 - c_skip).powi(2) * 0.25 + c_skip.powi(2) * sigma.powi(2);
         assert!(c_out_squared(c.c_skip) < c_out_squared(c.c_skip + 1e-3));
         assert!(c_out_squared(c.c_skip) < c_out_squared(c.c_skip - 1e-3));
@@ -36,18 +36,21 @@ fn c_skip_makes_the_networks_errors_count_least() {
 
 #[test]
 fn at_sigma_data_the_numbers_are_those_worked_out_by_hand() {
-    let c = Scheme::Edm { sigma_data: 0.5 }.coefficients(0.5);
+    let c = Scheme::Edm { sigma_data: 0.5.into() }.coefficients(0.5, 0);
     near(c.c_skip, 0.5);
     near(c.c_out, 0.125f64.sqrt());
     near(c.c_in, 2.0f64.sqrt());
     near(c.c_noise, -0.25 * 2.0f64.ln());
-    near(Weight::Edm { sigma_data: 0.5 }.lambda(0.5), 8.0);
+    near(Weight::Edm { sigma_data: 0.5.into() }.lambda(0.5, 0), 8.0);
 }
 
 #[test]
 fn the_weight_undoes_c_out() {
     for sigma in SIGMAS {
-        near(Weight::default().lambda(sigma) * Scheme::default().coefficients(sigma).c_out.powi(2), 1.0);
+        near(
+            Weight::default().lambda(sigma, 0) * Scheme::default().coefficients(sigma, 0).c_out.powi(2),
+            1.0,
+        );
     }
 }
 
@@ -88,8 +91,8 @@ fn without_ramps_rate_and_half_life_hold_from_the_start() {
 
 #[test]
 fn settings_default_to_the_paper_and_refuse_what_cannot_be() {
-    assert_eq!(ron::from_str("Edm()"), Ok(Scheme::Edm { sigma_data: 0.5 }));
-    assert_eq!(ron::from_str("Edm(sigma_data: 1)"), Ok(Weight::Edm { sigma_data: 1.0 }));
+    assert_eq!(ron::from_str("Edm()"), Ok(Scheme::Edm { sigma_data: 0.5.into() }));
+    assert_eq!(ron::from_str("Edm(sigma_data: 1)"), Ok(Weight::Edm { sigma_data: 1.0.into() }));
     assert_eq!(ron::from_str("Edm(rho: 3.0)"), Ok(Spacing::Edm { rho: 3.0 }));
     assert_eq!(ron::from_str("Edm()"), Ok(Spacing::default()));
 

@@ -65,6 +65,26 @@ pub(crate) enum Command {
     /// List the processor and all GPUs, with what mollify can do with them
     #[command(after_help = "Example: mollify devices")]
     Devices,
+    /// Turn a checkpoint of NVIDIA's EDM into one of mollify, without executing anything in it
+    ///
+    /// Of a snapshot (`network-snapshot-*.pkl`) the averaged network is taken, for `Network(file: "OUT")` and for a network's
+    /// `transfer`. Of a training state (`training-state-*.pt`) the network in training with Adam's moments, for all that and
+    /// for `mollify run FILE --resume=OUT`. Large files are copied piece by piece.
+    #[command(after_help = "Example: mollify import network-snapshot-200000.pkl cifar10.safetensors")]
+    Import {
+        /// A `network-snapshot-*.pkl` or `training-state-*.pt`
+        #[arg(value_name = "CHECKPOINT")]
+        file: PathBuf,
+        /// The `.safetensors` file to write
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+        /// The snapshot that belongs to a training state: its averaged network goes into OUT as well
+        #[arg(long, value_name = "SNAPSHOT")]
+        ema: Option<PathBuf>,
+        /// How many images training has seen [default: the thousands in the name of the file]
+        #[arg(long, value_name = "N")]
+        images: Option<u64>,
+    },
     /// Run pipelines and write down what every node ended with
     ///
     /// For `NAME.ron` this is the insta snapshot `snapshots/NAME.snap` beside it: the resolved pipeline, and of every
@@ -93,9 +113,9 @@ pub(crate) struct Run {
     pub(crate) settings: Settings,
     #[command(flatten)]
     pub(crate) hardware: Hardware,
-    /// Go on from the newest good state in the run folder
-    #[arg(long)]
-    pub(crate) resume: bool,
+    /// Go on from the newest good state in the run folder, or from a training state that `mollify import` wrote
+    #[arg(long, value_name = "STATE", num_args = 0..=1, require_equals = true)]
+    pub(crate) resume: Option<Option<PathBuf>>,
     /// Start over; the folder of an earlier run is kept as `runs/NAME.1` and on
     #[arg(long, conflicts_with = "resume")]
     pub(crate) fresh: bool,

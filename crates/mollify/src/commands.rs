@@ -2,6 +2,7 @@
 
 mod check;
 mod devices;
+mod import;
 mod info;
 mod kinds;
 mod run;
@@ -30,6 +31,9 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
         Command::Devices => done(devices::devices()),
+        Command::Import { file, out, ema, images } => {
+            done(import::import(&file, &out, ema.as_deref(), images))
+        }
         Command::Snapshot { files, check, settings, hardware } => {
             done(snapshot::snapshot(&files, check, &settings.settings, &hardware, plugins))
         }

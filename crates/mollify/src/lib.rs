@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod adopt;
 mod args;
 mod commands;
 mod device;
 mod goal;
 mod interrupt;
 mod metrics;
+mod notes;
 mod problem;
 mod profile;
 mod progress;

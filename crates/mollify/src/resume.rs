@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bevy_ecs::prelude::*;
-use checkpoint::{RunState, newest_good};
+use checkpoint::{RunState, newest_good, read_state};
 use pipeline::{Edge, Engine, Error, Outgoing, Pipeline, Saved};
 use ports::Run;
 use train::Checkpoint;
 
+use crate::adopt::adopt;
 use crate::goal::reopen;
 use crate::problem::Problem;
 use crate::stderr::say;
@@ -30,13 +31,35 @@ pub(crate) fn resume(engine: &mut Engine, states: &Path, quiet: bool) -> Result<
             None => Ok(None),
         };
     };
+    go_on(engine, &path, state).map(Some)
+}
+
+/// Puts a state into a freshly wired world: of a run of this pipeline, or an imported one.
+pub(crate) fn resume_from(engine: &mut Engine, path: &Path) -> Result<u64, Problem> {
+    match read_state(path) {
+        Ok(state) => go_on(engine, path, state),
+        Err(checkpoint::Error::NotAState { .. }) => {
+            let saved = adopt(engine, path)?;
+            load(engine, path, &saved)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn go_on(engine: &mut Engine, path: &Path, state: RunState) -> Result<u64, Problem> {
     let cannot = |what: String| format!("cannot resume from `{}`: {what}", path.display());
     let same = expect_same(engine, state);
     let (mut saved, changed) = same.map_err(|error| Error { what: cannot(error.what), ..error })?;
     reopen(engine, &mut saved, &changed);
-    let loaded = engine.load(&saved);
-    loaded.map_err(|error| Problem::new(cannot(error.to_string().trim_end().to_owned())))?;
-    Ok(Some(saved.tick))
+    load(engine, path, &saved)
+}
+
+/// Says how many ticks the run has behind it.
+fn load(engine: &mut Engine, path: &Path, saved: &Saved) -> Result<u64, Problem> {
+    engine.load(saved).map_err(|error| {
+        Problem::new(format!("cannot resume from `{}`: {}", path.display(), error.to_string().trim_end()))
+    })?;
+    Ok(saved.tick)
 }
 
 /// Where the run keeps its states, if it keeps any.

@@ -64,10 +64,10 @@ pub(crate) fn plugin(engine: &mut Engine) {
         .add::<Images>(|images, device| Numbers::of(&images.pixels, device))
         .add::<Sigmas>(|sigmas, device| Numbers::of(&sigmas.0, device))
         .add::<Labels>(|labels, device| Numbers::of(&labels.rows, device))
-        .add::<Denoised>(|denoised, device| Numbers::of(&denoised.0, device))
+        .add::<Denoised>(|denoised, device| Numbers::of(&denoised.pixels, device))
         .add::<Parameters>(|parameters, device| Numbers::of(&parameters.arena, device))
         .add::<Gradients>(|gradients, device| Numbers::of(&gradients.arena, device))
-        .add::<Times>(|times, _| Ok(Numbers::list(times.0.clone())))
+        .add::<Times>(|times, _| Ok(Numbers::list(times.t.clone())))
         .add::<Seeds>(|seeds, _| Ok(Numbers::list(seeds.ids.iter().map(|seed| *seed as f64).collect())))
         .add::<Step>(|step, _| Ok(Numbers::list(vec![step.from, step.to])));
 }

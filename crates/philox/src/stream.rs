@@ -24,3 +24,5 @@ pub const LABEL_DROPOUT: u32 = 7;
 pub const INIT: u32 = 8;
 /// Which training images are mirrored.
 pub const MIRROR: u32 = 9;
+/// The Brownian path of a sample over noise levels, where the step is a node of its tree.
+pub const BROWNIAN: u32 = 10;

@@ -87,3 +87,7 @@ pub struct Metric {
     pub tick: u64,
     pub value: f64,
 }
+
+/// A line worth telling the user, sent by any node.
+#[derive(Message, Clone, Debug, PartialEq)]
+pub struct Note(pub String);

@@ -64,7 +64,11 @@ impl Shapes {
 /// What the nodes that a node reads have declared.
 pub struct Inputs<'w>(pub(crate) &'w World);
 
-impl Inputs<'_> {
+impl<'w> Inputs<'w> {
+    /// What the nodes of a wired world have declared.
+    pub fn new(world: &'w World) -> Self {
+        Self(world)
+    }
     /// The shape behind a wire, `None` while it is unknown.
     pub fn of<T: Port>(&self, input: impl Link<T>) -> Option<Shape> {
         self.0.get::<Shapes>(input.node())?.get::<T>().cloned()

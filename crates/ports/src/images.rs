@@ -5,6 +5,8 @@ use pipeline::keep_plain;
 use serde::{Deserialize, Serialize};
 use tensor::Tensor;
 
+use crate::Step;
+
 /// A batch of images, clean or noisy: x of Algorithm 2, y of the loss.
 #[derive(Component, Clone, Debug)]
 pub struct Images {
@@ -31,6 +33,11 @@ impl Images {
     pub fn is_clean(&self) -> bool {
         matches!(self.sigma, Sigma::Same(0.0))
     }
+
+    /// s(t), by which the pixels are multiplied: 1 but on trajectories with another scaling.
+    pub fn scale(&self) -> f64 {
+        self.step.map_or(1.0, |step| step.path.scale(step.at))
+    }
 }
 
 /// The standard deviation of the noise in images.
@@ -55,33 +62,14 @@ pub struct Labels {
     pub classes: Option<Vec<u32>>,
 }
 
-/// What a denoiser makes of images: an estimate of the clean ones, `[n, h, w, c]`.
+/// What a denoiser makes of images.
 #[derive(Component, Clone, Debug)]
-pub struct Denoised(pub Tensor);
-
-/// One step of a sampling run, from one noise level to the next.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// From 0 to `steps - 1`.
-    pub index: usize,
-    pub steps: usize,
-    /// t_i, the noise level at the start.
-    pub from: f64,
-    /// t_{i+1}, the noise level at the end; 0 in the last step.
-    pub to: f64,
-    /// How often the denoiser has been asked about these images so far.
+pub struct Denoised {
+    /// An estimate of the clean ones, `[n, h, w, c]`.
+    pub pixels: Tensor,
+    /// How many evaluations of networks an image has cost.
     pub evaluations: usize,
 }
-
-impl Step {
-    pub fn is_last(&self) -> bool {
-        self.index + 1 == self.steps
-    }
-}
-
-/// The time steps t_0 … t_N of a sampling run: noise levels that end in 0.
-#[derive(Component, Clone, Debug, PartialEq)]
-pub struct Times(pub Vec<f64>);
 
 /// The seeds of the images in flight. Checkpoints keep them; a batch that was cut short starts again.
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,16 +7,18 @@ mod keep;
 mod labels;
 mod networks;
 mod run;
+mod steps;
 
 pub use compute::{Compute, Machine};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas, Step, Times};
+pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
 pub use labels::{LabelsOf, check_labels, label_rows};
 pub use networks::{
-    Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, WEIGHTS_FORMAT,
+    Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
 };
 pub use run::{Run, RunFolder};
+pub use steps::{Step, Times};
 
 use pipeline::{After, Engine, port};
 

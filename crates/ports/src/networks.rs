@@ -6,12 +6,16 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use tensor::{Binary, Bindings, Expr, Graph, Shape, Tensor, Value};
-use unet::{Network, SongUNet, SongUNetConfig};
+use unet::{DhariwalUNet, DhariwalUNetConfig, Network, SongUNet, SongUNetConfig};
 
 /// The format of files of weights: safetensors with PyTorch's names and order, `model.` before each name, and
 /// as metadata `mollify` (this), `recipe` ([`Denoise::recipe`]), `pipeline` (resolved), `images` (seen), `of`
 /// (the node).
 pub const WEIGHTS_FORMAT: &str = "1";
+
+/// In a file of weights, the start of the names of what training alone needs: `training.mean.` and `training.square.` for
+/// Adam's moments of a parameter, `training.ema.` for its average. Such a file says as `steps` how many Adam has made.
+pub const TRAINING: &str = "training.";
 
 /// A network and one set of its parameters: the ones in training, or an average of them.
 #[derive(Component, Clone)]
@@ -28,6 +32,7 @@ pub struct Parameters {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Architecture {
     SongUNet(SongUNetConfig),
+    DhariwalUNet(DhariwalUNetConfig),
 }
 
 impl Architecture {
@@ -41,10 +46,25 @@ impl Architecture {
         ron::to_string(self).expect("sizes are plain data")
     }
 
+    /// Whether both compute the same, however they are trained.
+    pub fn computes_as(&self, other: &Self) -> bool {
+        let trained_alike = |network: &Self| {
+            let mut network = network.clone();
+            let (dropout, label_dropout) = match &mut network {
+                Self::SongUNet(config) => (&mut config.dropout, &mut config.label_dropout),
+                Self::DhariwalUNet(config) => (&mut config.dropout, &mut config.label_dropout),
+            };
+            (*dropout, *label_dropout) = (0.0, 0.0);
+            network
+        };
+        trained_alike(self) == trained_alike(other)
+    }
+
     /// Lays the network out, or says which sizes do not fit.
     pub fn build(self) -> Result<Arc<dyn Network>, String> {
         match self {
             Architecture::SongUNet(config) => Ok(Arc::new(SongUNet::new(config)?)),
+            Architecture::DhariwalUNet(config) => Ok(Arc::new(DhariwalUNet::new(config)?)),
         }
     }
 }
@@ -75,6 +95,23 @@ pub trait Denoise: Send + Sync {
     /// The noise levels it can be asked about.
     fn sigma_range(&self) -> (f64, f64) {
         (0.0, f64::INFINITY)
+    }
+
+    /// The noise level nearest to `sigma` that it knows: `sigma` itself, unless it was trained on a few levels
+    /// only.
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        sigma
+    }
+
+    /// How many evaluations of networks an answer takes.
+    fn evaluations(&self) -> usize {
+        1
+    }
+
+    /// The part of it that gives the same answers at one noise level by fewer evaluations, if there is one.
+    fn at(&self, sigma: f64) -> Option<&dyn Denoise> {
+        let _ = sigma;
+        None
     }
 
     /// Adds D(x; σ) to a graph.

@@ -3,11 +3,11 @@
 use bevy_ecs::prelude::*;
 use philox::{Key, stream};
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Images, Seeds, Sigma};
+use ports::{Compute, Denoiser, Images, Seeds, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Distribution, Graph, Value};
 
-use crate::trajectory::place;
+use crate::place::{moved, place};
 
 /// Settings of the churn.
 #[derive(Component, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Churn {
     max: f64,
     #[serde(default = "one")]
     noise: f64,
+    #[serde(default)]
+    by: Option<Wire<Denoiser>>,
 }
 
 fn no_limit() -> f64 {
@@ -37,7 +39,8 @@ impl Node for Churn {
     type Value = Images;
 
     const DOC: &'static str = "Raises images from t_i to t̂_i by fresh noise (Algorithm 2, lines 4 to 6).\n\
-        Where no noise is due, none is drawn and the images stay as they are.";
+        Where no noise is due, none is drawn and the images stay as they are. Where a `Restart` is due, it is this \
+        that takes them up.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("x", "the images at the start of a step"),
@@ -46,6 +49,7 @@ impl Node for Churn {
         ("min", "S_tmin, the lowest noise level that is churned, 0 unless given"),
         ("max", "S_tmax, the highest noise level that is churned, no limit unless given"),
         ("noise", "S_noise, the standard deviation of the fresh noise, 1 unless given"),
+        ("by", "a denoiser that knows some noise levels only, to which t̂_i is rounded"),
     ];
 
     fn check(&self) -> Result<(), Mistake> {
@@ -69,9 +73,9 @@ impl Node for Churn {
     }
 }
 
-/// x̂ = x + std · ε, where std = S_noise √(t̂² - t²) (lines 4 and 6).
-pub fn add_noise(graph: &mut Graph, x: Value, noise: Value, std: Value) -> Value {
-    graph.map(&[x, noise, std], |v| v(0) + v(1) * v(2))
+/// x̂ = keep · x + std · ε: what is left of the images at their new scale, and fresh noise (lines 4 and 6).
+pub fn add_noise(graph: &mut Graph, x: Value, noise: Value, [keep, std]: [Value; 2]) -> Value {
+    graph.map(&[x, noise, keep, std], |v| v(0) * v(2) + v(1) * v(3))
 }
 
 /// Adds noise where some is due.
@@ -79,29 +83,48 @@ pub fn churn(
     this: This<Churn>,
     images: Read<Images>,
     seeds: Read<Seeds>,
+    denoisers: Read<Denoiser>,
     mut compute: Compute,
 ) -> Result<Images> {
     let x = images.get(this.x)?;
-    let (step, t) = place(x)?;
+    let Step { path, at, index, .. } = place(x)?;
     let churn = diffusion::Churn { amount: this.amount, min: this.min, max: this.max, noise: this.noise };
-    let t_hat = churn.t_hat(t, step.steps);
-    if t_hat == t {
-        return Ok(x.clone());
+    let hat = raised(place(x)?, churn, denoisers.maybe(this.by)?);
+    if hat.at == at {
+        return Ok(moved(x, x.pixels.clone(), hat));
     }
     let shape = x.pixels.shape();
-    let ids = &seeds.get(this.seeds)?.ids;
-    if ids.len() != x.batch() {
-        return Err(format!("there are {} seeds for {} images", ids.len(), x.batch()).into());
-    }
-    let keys = ids.iter().map(|seed| Key { seed: *seed, stream: stream::CHURN, step: step.index as u64 });
+    let keys = keys(&seeds.get(this.seeds)?.ids, x, stream::CHURN, index as u64)?;
     let bindings = Bindings::new().tensor("x", &x.pixels).tensor("keys", &compute.keys(keys)?);
-    let bindings = bindings.scalar("std", churn.noise_std(t, t_hat));
+    let [s, s_hat] = [at, hat.at].map(|t| path.scale(t));
+    let std = churn.noise_std(path.sigma(at), hat.sigma()) * s_hat;
+    let bindings = bindings.scalar("keep", s_hat / s).scalar("std", std);
     let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| {
         let (x, keys) = (graph.input("x", shape.clone()), graph.keys("keys", shape[0]));
         let noise = graph.random(Distribution::Normal, keys, 0, shape.clone());
-        let std = graph.scalar("std");
-        let x_hat = add_noise(graph, x, noise, std);
+        let scalars = ["keep", "std"].map(|name| graph.scalar(name));
+        let x_hat = add_noise(graph, x, noise, scalars);
         graph.output("x_hat", x_hat);
     })?;
-    Ok(Images { pixels: outputs.take("x_hat")?, sigma: Sigma::Same(t_hat), ..x.clone() })
+    Ok(moved(x, outputs.take("x_hat")?, hat))
+}
+
+/// Where noise takes images: to t̂_i (line 5), or to the top of a restart.
+fn raised(step: Step, churn: diffusion::Churn, by: Option<&Denoiser>) -> Step {
+    let sigma = step.sigma();
+    let sigma_hat = churn.t_hat(sigma, step.steps);
+    let at = match step.restart {
+        Some(top) => top,
+        None if sigma_hat == sigma => step.at,
+        None => step.path.time(by.map_or(sigma_hat, |by| by.0.round_sigma(sigma_hat))),
+    };
+    Step { at, ..step }
+}
+
+/// The keys of a draw for every image.
+pub(crate) fn keys(seeds: &[u64], of: &Images, stream: u32, step: u64) -> Result<impl Iterator<Item = Key>> {
+    if seeds.len() != of.batch() {
+        return Err(format!("there are {} seeds for {} images", seeds.len(), of.batch()).into());
+    }
+    Ok(seeds.iter().map(move |seed| Key { seed: *seed, stream, step }))
 }

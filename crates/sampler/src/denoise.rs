@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Denoised, Denoiser, Images, Labels, Query, check_labels, label_rows};
+use ports::{Compute, Denoised, Denoiser, Images, Labels, Query, Sigma, check_labels, label_rows};
 use serde::Deserialize;
 use tensor::{Graph, Shape};
 
@@ -44,7 +44,7 @@ pub fn denoise(
 ) -> Result<Denoised> {
     let x = images.get(this.x)?;
     if x.is_clean() {
-        return Ok(Denoised(x.pixels.clone()));
+        return Ok(Denoised { pixels: x.pixels.clone(), evaluations: 0 });
     }
     let (n, shape) = (x.batch(), x.pixels.shape());
     let denoiser = denoisers.get(this.by)?.0.as_ref();
@@ -53,24 +53,42 @@ pub fn denoise(
         return Err(format!("the images are {image}, but the denoiser takes {}", denoiser.image()).into());
     }
     let labels = label_rows(denoiser, labels.maybe(this.labels)?, n)?;
-    let mut bindings =
-        denoiser.bindings().tensor("x", &x.pixels).tensor("sigma", &compute.levels(&x.sigma, n)?);
+    let part = match x.sigma {
+        Sigma::Same(sigma) => denoiser.at(sigma),
+        Sigma::Each(_) => None,
+    };
+    let part = part.unwrap_or(denoiser);
+    let mut bindings = part.bindings().tensor("x", &x.pixels).tensor("sigma", &compute.levels(&x.sigma, n)?);
     if let Some(rows) = labels {
         bindings = bindings.tensor("labels", rows);
     }
-    let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| ask(graph, denoiser, shape))?;
-    Ok(Denoised(outputs.take("denoised")?))
+    let scaled = x.scale() != 1.0;
+    if scaled {
+        bindings = bindings.scalar("scale", x.scale());
+    }
+    // Parts of one denoiser differ in what they cost.
+    let evaluations = part.evaluations();
+    let key = format!("{shape} {evaluations} {scaled}");
+    let mut outputs =
+        compute.run(&key, &bindings, |graph| ask(graph, part, shape, labels.is_some(), scaled))?;
+    Ok(Denoised { pixels: outputs.take("denoised")?, evaluations })
 }
 
-/// The graph of D(x; σ) for images of this shape.
-fn ask(graph: &mut Graph, denoiser: &dyn ports::Denoise, shape: &Shape) {
+/// The graph of D(x / s; σ) for images of this shape.
+fn ask(graph: &mut Graph, denoiser: &dyn ports::Denoise, shape: &Shape, labels: bool, scaled: bool) {
     let n = shape[0];
-    let sigma = graph.input("sigma", [n]);
-    let labels = (denoiser.labels() > 0).then(|| graph.input("labels", [n, denoiser.labels()]));
+    let (x, sigma) = (graph.input("x", shape.clone()), graph.input("sigma", [n]));
+    let x = match scaled {
+        true => {
+            let scale = graph.scalar("scale");
+            graph.map(&[x, scale], |v| v(0) / v(1))
+        }
+        false => x,
+    };
     let query = Query {
-        x: graph.input("x", shape.clone()),
+        x,
         sigma: graph.reshape(sigma, [n, 1, 1, 1]),
-        labels,
+        labels: labels.then(|| graph.input("labels", [n, denoiser.labels()])),
         augment: None,
         dropout: None,
     };

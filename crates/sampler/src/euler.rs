@@ -2,12 +2,12 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Denoised, Images, Sigma, Step};
+use ports::{Compute, Denoised, Images, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Graph, Value};
 
-use crate::Interval;
-use crate::trajectory::place;
+use crate::Slope;
+use crate::place::{moved, start};
 
 /// Settings of the Euler step.
 #[derive(Component, Deserialize)]
@@ -15,6 +15,12 @@ use crate::trajectory::place;
 pub struct Euler {
     x: Wire<Images>,
     denoised: Wire<Denoised>,
+    #[serde(default = "one")]
+    alpha: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 impl Node for Euler {
@@ -27,16 +33,30 @@ impl Node for Euler {
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("x", "the images at the start of the step, noise added"),
         ("denoised", "the denoiser's answer there"),
+        (
+            "alpha",
+            "how much of the step to take for a `Heun` that follows: 1 unless given, 1/2 for the midpoint method, 2/3 \
+             for Ralston's; the last step is taken whole",
+        ),
     ];
+
+    fn check(&self) -> Result<(), Mistake> {
+        if self.alpha > 0.0 && self.alpha.is_finite() {
+            return Ok(());
+        }
+        let what = format!("`alpha` must be a finite number above 0, not {}", self.alpha);
+        Err(Mistake::new("alpha", what).help("the methods of second order have 1/2 to 1.1"))
+    }
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
         Ok(Shapes::of::<Images>(inputs.same("denoised", self.denoised, self.x)?))
     }
 }
 
-/// x̂ + h d, where d = (x̂ - D(x̂; t̂)) / t̂.
-pub fn euler_step(graph: &mut Graph, x_hat: Value, denoised: Value, over: Interval) -> Value {
-    graph.map(&[x_hat, denoised, over.t_hat, over.h], |v| v(0) + v(3) * ((v(0) - v(1)) / v(2)))
+/// x̂ + h d, where d is the slope at t̂.
+pub fn euler_step(graph: &mut Graph, x_hat: Value, denoised: Value, slope: Slope, h: Value) -> Value {
+    let [x, denoised, keep, scale, tau] = slope.inputs(x_hat, denoised);
+    graph.map(&[x, denoised, keep, scale, tau, h], |v| v(0) + v(5) * Slope::formula(v, 0))
 }
 
 /// Takes the step.
@@ -46,18 +66,31 @@ pub fn euler(
     denoised: Read<Denoised>,
     mut compute: Compute,
 ) -> Result<Images> {
-    let x = images.get(this.x)?;
-    let (step, t_hat) = place(x)?;
+    let (x, denoised) = (images.get(this.x)?, denoised.get(this.denoised)?);
+    let step = start(x)?;
+    let to = end(step, this.alpha)?;
     let shape = x.pixels.shape();
-    let bindings =
-        Bindings::new().tensor("x_hat", &x.pixels).tensor("denoised", &denoised.get(this.denoised)?.0);
-    let mut outputs =
-        compute.run(&shape.to_string(), &Interval::bind(bindings, t_hat, step.to), |graph| {
-            let [x_hat, denoised] = ["x_hat", "denoised"].map(|name| graph.input(name, shape.clone()));
-            let over = Interval::of(graph);
-            let x = euler_step(graph, x_hat, denoised, over);
-            graph.output("x", x);
-        })?;
-    let asked = Step { evaluations: step.evaluations + 1, ..step };
-    Ok(Images { pixels: outputs.take("x")?, sigma: Sigma::Same(step.to), step: Some(asked), ..x.clone() })
+    let bindings = Bindings::new().tensor("x_hat", &x.pixels).tensor("denoised", &denoised.pixels);
+    let bindings = Slope::bind(bindings, "t_hat", step.path, step.at).scalar("h", to - step.at);
+    let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| {
+        let [x_hat, denoised] = ["x_hat", "denoised"].map(|name| graph.input(name, shape.clone()));
+        let (slope, h) = (Slope::of(graph, "t_hat"), graph.scalar("h"));
+        let x = euler_step(graph, x_hat, denoised, slope, h);
+        graph.output("x", x);
+    })?;
+    let asked = step.evaluations + denoised.evaluations;
+    Ok(moved(x, outputs.take("x")?, Step { at: to, evaluations: asked, ..step }))
+}
+
+/// Where the part `alpha` of a step ends.
+fn end(step: Step, alpha: f64) -> Result<f64> {
+    if alpha == 1.0 || step.is_last() {
+        return Ok(step.to);
+    }
+    let end = step.at + alpha * (step.to - step.at);
+    if end > 0.0 {
+        return Ok(end);
+    }
+    Err(format!("`alpha` = {alpha} leads from t = {} past 0; take a smaller one, or shorter steps", step.at)
+        .into())
 }

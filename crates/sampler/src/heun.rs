@@ -1,4 +1,4 @@
-//! The second-order correction (Algorithm 2, lines 9 to 12).
+//! The second-order correction (Algorithm 2, lines 9 to 12; Algorithm 3).
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
@@ -6,8 +6,8 @@ use ports::{Compute, Denoised, Images, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Graph, Value};
 
-use crate::Interval;
-use crate::trajectory::place;
+use crate::Slope;
+use crate::place::{moved, place, start};
 
 /// Settings of Heun's step.
 #[derive(Component, Deserialize)]
@@ -24,7 +24,8 @@ impl Node for Heun {
 
     const DOC: &'static str = "Repeats a step with the mean of the slopes at its ends \
         (Algorithm 2, lines 9 to 12).\n\
-        The last step, which ends at σ = 0, stays as Euler's method took it.";
+        Where the `Euler` before it took the part `alpha` of the step, this completes the other methods of second \
+        order (Algorithm 3). The last step, which ends at σ = 0, stays as Euler's method took it.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("x", "the images at the start of the step, noise added"),
@@ -40,18 +41,16 @@ impl Node for Heun {
     }
 }
 
-/// x̂ + h (½ d + ½ d'), where d = (x̂ - D(x̂; t̂)) / t̂ and d' = (x - D(x; t)) / t at the end of the step.
-pub fn heun_step(
-    graph: &mut Graph,
-    [x_hat, first]: [Value; 2],
-    [x, second]: [Value; 2],
-    over: Interval,
-) -> Value {
-    let values = [x_hat, first, over.t_hat, x, second, over.t_next, over.h];
-    graph.map(&values, |v| {
-        let d = (v(0) - v(1)) / v(2);
-        let d_next = (v(3) - v(4)) / v(5);
-        v(0) + v(6) * (d * 0.5 + d_next * 0.5)
+/// One of the two points at which the slope is known: images, the denoiser's answer and the slope's scalars.
+pub type Point = (Value, Value, Slope);
+
+/// x̂ + h ((1 - w) d + w d'), where d is the slope at t̂, d' the one at the part α of the step, and w = 1 / 2α.
+pub fn heun_step(graph: &mut Graph, first: Point, second: Point, [h, w]: [Value; 2]) -> Value {
+    let inputs = [first, second].map(|(x, denoised, slope)| slope.inputs(x, denoised)).concat();
+    graph.map(&[inputs, vec![h, w]].concat(), |v| {
+        let (d, d_next) = (Slope::formula(v, 0), Slope::formula(v, 5));
+        let (h, w) = (v(10), v(11));
+        v(0) + h * (d * (-w.clone() + 1.0) + d_next * w)
     })
 }
 
@@ -62,22 +61,27 @@ pub fn heun(
     denoised: Read<Denoised>,
     mut compute: Compute,
 ) -> Result<Images> {
-    let (start, end) = (images.get(this.x)?, images.get(this.euler)?);
-    let ((_, t_hat), (step, t_next)) = (place(start)?, place(end)?);
-    if t_next == 0.0 {
-        return Ok(end.clone());
+    let (x, part) = (images.get(this.x)?, images.get(this.euler)?);
+    let (from, step) = (start(x)?, place(part)?);
+    if step.is_last() {
+        return Ok(part.clone());
     }
     let (first, second) = (denoised.get(this.first)?, denoised.get(this.second)?);
-    let shape = start.pixels.shape();
-    let bindings = Bindings::new().tensor("x_hat", &start.pixels).tensor("first", &first.0);
-    let bindings = bindings.tensor("x", &end.pixels).tensor("second", &second.0);
-    let mut outputs = compute.run(&shape.to_string(), &Interval::bind(bindings, t_hat, t_next), |graph| {
+    let shape = x.pixels.shape();
+    let h = step.to - from.at;
+    let bindings = Bindings::new().tensor("x_hat", &x.pixels).tensor("first", &first.pixels);
+    let bindings = bindings.tensor("x", &part.pixels).tensor("second", &second.pixels);
+    let bindings = Slope::bind(bindings, "t_hat", from.path, from.at);
+    let bindings = Slope::bind(bindings, "t", step.path, step.at);
+    let bindings = bindings.scalar("h", h).scalar("w", 0.5 * h / (step.at - from.at));
+    let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| {
         let [x_hat, first, x, second] =
             ["x_hat", "first", "x", "second"].map(|name| graph.input(name, shape.clone()));
-        let over = Interval::of(graph);
-        let corrected = heun_step(graph, [x_hat, first], [x, second], over);
+        let [before, after] = ["t_hat", "t"].map(|at| Slope::of(graph, at));
+        let scalars = ["h", "w"].map(|name| graph.scalar(name));
+        let corrected = heun_step(graph, (x_hat, first, before), (x, second, after), scalars);
         graph.output("x", corrected);
     })?;
-    let asked = Step { evaluations: step.evaluations + 1, ..step };
-    Ok(Images { pixels: outputs.take("x")?, step: Some(asked), ..end.clone() })
+    let asked = step.evaluations + second.evaluations;
+    Ok(moved(part, outputs.take("x")?, Step { at: step.to, evaluations: asked, ..step }))
 }

@@ -24,7 +24,7 @@ impl Node for Latents {
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("seeds", "the seeds, which alone decide about the noise"),
-        ("times", "the noise levels, of which the first is taken"),
+        ("times", "the time steps, of which the first has the noise level"),
         ("like", "the denoiser whose images these become"),
     ];
 
@@ -33,10 +33,10 @@ impl Node for Latents {
     }
 }
 
-/// x_0 ~ N(0, t_0² I), drawn from each sample's own key.
-pub fn latent(graph: &mut Graph, keys: Value, t_0: Value, shape: impl Into<Shape>) -> Value {
+/// x_0 ~ N(0, σ² I), drawn from each sample's own key.
+pub fn latent(graph: &mut Graph, keys: Value, sigma: Value, shape: impl Into<Shape>) -> Value {
     let noise = graph.random(Distribution::Normal, keys, 0, shape);
-    graph.mul(noise, t_0)
+    graph.mul(noise, sigma)
 }
 
 /// Draws the latents of a batch when it starts.
@@ -52,15 +52,16 @@ pub fn latents(
     if let (Some(drawn), false) = (images.of(this.node()), seeds.fresh) {
         return Ok((drawn.clone(), seeds.clone()));
     }
-    let t_0 = times.get(this.times)?.0[0];
+    let times = times.get(this.times)?;
+    let sigma = times.path.sigma(times.t[0]);
     let shape: Shape = [&[seeds.ids.len()], &denoisers.get(this.like)?.0.image()[..]].concat().into();
     let keys = seeds.ids.iter().map(|seed| Key { seed: *seed, stream: stream::LATENT, step: 0 });
-    let bindings = Bindings::new().tensor("keys", &compute.keys(keys)?).scalar("t_0", t_0);
+    let bindings = Bindings::new().tensor("keys", &compute.keys(keys)?).scalar("sigma", sigma);
     let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| {
-        let (keys, t_0) = (graph.keys("keys", shape[0]), graph.scalar("t_0"));
-        let x = latent(graph, keys, t_0, shape.clone());
+        let (keys, sigma) = (graph.keys("keys", shape[0]), graph.scalar("sigma"));
+        let x = latent(graph, keys, sigma, shape.clone());
         graph.output("x", x);
     })?;
     let pixels = outputs.take("x")?;
-    Ok((Images { pixels, sigma: Sigma::Same(t_0), step: None, before: 0 }, seeds.clone()))
+    Ok((Images { pixels, sigma: Sigma::Same(sigma), step: None, before: 0 }, seeds.clone()))
 }

@@ -1,39 +1,62 @@
 #![doc = include_str!("../README.md")]
 
+mod ancestral;
 mod batches;
+mod brownian;
 mod churn;
 mod classes;
+mod deis;
 mod denoise;
+mod dpm_pp;
+mod dpm_pp_sde;
 mod euler;
 mod evaluations;
 mod heun;
-mod interval;
+mod ipndm;
 mod latents;
+mod lms;
+mod multistep;
+mod place;
+mod restart;
 mod seed_list;
 mod sinks;
+mod slope;
 mod time_steps;
 mod trajectory;
+mod unipc;
 
+pub use ancestral::{Ancestral, ancestral};
 pub use batches::{Batches, batches};
 pub use churn::{Churn, add_noise, churn};
 pub use classes::{Classes, classes};
+pub use deis::{Deis, deis};
 pub use denoise::{Denoise, denoise};
+pub use dpm_pp::{DpmPP, dpm_pp};
+pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
 pub use euler::{Euler, euler, euler_step};
-pub use heun::{Heun, heun, heun_step};
-pub use interval::Interval;
+pub use heun::{Heun, Point, heun, heun_step};
+pub use ipndm::{Ipndm, ipndm};
 pub use latents::{Latents, latent, latents};
+pub use lms::{Lms, lms};
+pub use multistep::History;
+pub use restart::{Restart, restart};
 pub use seed_list::SeedList;
 pub use sinks::{Grid, Png, Tiles, bytes, grid, png};
+pub use slope::Slope;
 pub use time_steps::{TimeSteps, time_steps};
 pub use trajectory::{Trajectory, trajectory};
+pub use unipc::{Corrected, UniPC, unipc};
 
 use pipeline::{After, Engine};
 
-/// The kinds of Algorithm 2, and those that write pictures.
+/// The kinds of Algorithm 2, those of other solvers, and those that write pictures.
 pub fn plugin(engine: &mut Engine) {
     engine.node::<TimeSteps, _>(time_steps).node::<Batches, _>(batches).node::<Latents, _>(latents);
     engine.node::<Trajectory, _>(trajectory).node::<Churn, _>(churn).node::<Denoise, _>(denoise);
     engine.node::<Euler, _>(euler).node::<Heun, _>(heun).node::<Classes, _>(classes);
+    engine.node::<Lms, _>(lms).node::<Deis, _>(deis).node::<Ipndm, _>(ipndm).node::<UniPC, _>(unipc);
+    engine.node::<DpmPP, _>(dpm_pp).node::<DpmPPSde, _>(dpm_pp_sde).node::<Ancestral, _>(ancestral);
+    engine.node::<Restart, _>(restart);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
     engine.keep::<Tiles>();
     engine.add_systems(After, evaluations::tell_evaluations);

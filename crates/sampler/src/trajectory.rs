@@ -2,8 +2,11 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Past, Read, Shapes, This, Unfinished, Wire};
-use ports::{Images, Seeds, Sigma, Step, Times};
+use ports::{Compute, Images, Seeds, Step, Times};
 use serde::Deserialize;
+use tensor::Bindings;
+
+use crate::place::{moved, place};
 
 /// Settings of the trajectory.
 #[derive(Component, Deserialize)]
@@ -27,8 +30,11 @@ impl Node for Trajectory {
             "start",
             "the images at the first time step; where they come in batches of seeds, each is walked in turn",
         ),
-        ("next", "the last node of a step: a `Heun`, or the `Euler` of a first-order sampler"),
-        ("times", "the noise levels"),
+        (
+            "next",
+            "the last node of a step: a `Heun`, or the `Euler` of a first-order sampler, or another solver",
+        ),
+        ("times", "the time steps"),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
@@ -47,33 +53,62 @@ pub fn trajectory(
     seeds: Read<Seeds>,
     times: Read<Times>,
     steps: Read<Step>,
+    mut compute: Compute,
     mut commands: Commands,
 ) -> Result<(Images, Step)> {
-    let times = &times.get(this.times)?.0;
+    let times = times.get(this.times)?;
     let seeds = seeds.of(this.start.node());
     let starts = seeds.is_some_and(|seeds| seeds.fresh);
     let (index, x) = match (steps.of(this.node()), images.past(this.next)) {
         // All seeds have arrived; others are still at work.
         (Some(old), Some(_)) if !starts && old.is_last() => (old.index, images.of(this.node())),
-        (Some(old), Some(x)) if !starts => (old.index + 1, Some(x)),
+        (Some(old), Some(x)) if !starts => (old.index + 1, Some(arrived(x, old.to)?)),
         _ => (0, None),
     };
-    let x = x.map_or_else(|| images.get(this.start), Ok)?;
-    let evaluations = x.step.map_or(0, |step| step.evaluations);
-    let Some(&[from, to]) = times.get(index..index + 2) else {
-        return Err(format!("there are {} time steps, too few for step {}", times.len(), index + 1).into());
-    };
-    let step = Step { index, steps: times.len() - 1, from, to, evaluations };
+    let step = step(times, index, x)?;
     if step.is_last() && seeds.is_none_or(|seeds| seeds.last) {
         commands.entity(this.node()).remove::<Unfinished>();
     }
-    Ok((Images { sigma: Sigma::Same(step.from), step: Some(step), ..x.clone() }, step))
+    let x = match x {
+        Some(x) => moved(x, x.pixels.clone(), step),
+        None => enter(images.get(this.start)?, step, &mut compute)?,
+    };
+    Ok((x, step))
 }
 
-/// Where on their trajectory images are: the step, and their noise level.
-pub(crate) fn place(images: &Images) -> Result<(Step, f64)> {
-    match (images.step, &images.sigma) {
-        (Some(step), Sigma::Same(level)) => Ok((step, *level)),
-        _ => Err("these images are on no trajectory; wire what a `Trajectory` makes of them".into()),
+/// The step of that number, with what these images have cost so far.
+fn step(times: &Times, index: usize, x: Option<&Images>) -> Result<Step> {
+    let Some(&[from, to]) = times.t.get(index..index + 2) else {
+        let count = times.t.len();
+        return Err(format!("there are {count} time steps, too few for step {}", index + 1).into());
+    };
+    let evaluations = x.and_then(|x| x.step).map_or(0, |step| step.evaluations);
+    let restart = times.restarts.get(&index).copied();
+    Ok(Step { index, steps: times.t.len() - 1, from, to, restart, at: from, path: times.path, evaluations })
+}
+
+/// Images that the solver took where they ought to be.
+fn arrived(x: &Images, at: f64) -> Result<&Images> {
+    let step = place(x)?;
+    if step.at == at {
+        return Ok(x);
     }
+    let what = format!("the images have come to t = {}, not to the end of the step at {at}", step.at);
+    Err(format!("{what}; after an `Euler` with an `alpha`, `next` has to be a `Heun`").into())
+}
+
+/// Takes images to the scale of the first step.
+fn enter(start: &Images, step: Step, compute: &mut Compute) -> Result<Images> {
+    let scale = step.path.scale(step.at);
+    if scale == 1.0 {
+        return Ok(moved(start, start.pixels.clone(), step));
+    }
+    let shape = start.pixels.shape();
+    let bindings = Bindings::new().tensor("x", &start.pixels).scalar("scale", scale);
+    let mut outputs = compute.run(&shape.to_string(), &bindings, |graph| {
+        let (x, scale) = (graph.input("x", shape.clone()), graph.scalar("scale"));
+        let x = graph.mul(x, scale);
+        graph.output("x", x);
+    })?;
+    Ok(moved(start, outputs.take("x")?, step))
 }

@@ -40,6 +40,13 @@ fn rampup_mimg() -> f64 {
     10.0
 }
 
+impl Adam {
+    /// The parameters that it changes.
+    pub fn of(&self) -> Wire<Parameters> {
+        self.of
+    }
+}
+
 impl Node for Adam {
     type Value = (Parameters, Moments, Update);
 
@@ -89,20 +96,34 @@ impl Keep for Moments {
     const NAME: &'static str = "Moments";
 
     fn save(&self, world: &World) -> Result<Kept> {
-        let kept = Kept::plain(&(self.steps, &self.recipe))?;
-        let kept = keep_arena(kept, "m.", self.network.as_ref(), &self.m, world)?;
-        keep_arena(kept, "v.", self.network.as_ref(), &self.v, world)
+        let kept = Self::kept(self.steps, &self.recipe)?;
+        let kept = keep_arena(kept, Self::MEAN, self.network.as_ref(), &self.m, world)?;
+        keep_arena(kept, Self::SQUARE, self.network.as_ref(), &self.v, world)
     }
 
     fn load(kept: &Kept, world: &mut World) -> Result<Self> {
         let (steps, recipe): (u64, String) = kept.read()?;
         let network = Architecture::read(&recipe)?.build()?;
-        let [m, v] = ["m.", "v."].map(|moment| load_arena(kept, moment, network.as_ref(), world));
+        let [m, v] =
+            [Self::MEAN, Self::SQUARE].map(|moment| load_arena(kept, moment, network.as_ref(), world));
         Ok(Moments { network, recipe, m: m?, v: v?, steps })
     }
 }
 
 impl Moments {
+    /// Before the names of parameters in checkpoints: the mean of a gradient.
+    pub const MEAN: &'static str = "m.";
+    /// The mean of its square.
+    pub const SQUARE: &'static str = "v.";
+
+    /// What a checkpoint holds of them: after `steps` steps of a network of this recipe, without the numbers.
+    ///
+    /// # Errors
+    /// If they cannot be written as RON.
+    pub fn kept(steps: u64, recipe: &str) -> Result<Kept> {
+        Kept::plain(&(steps, recipe))
+    }
+
     fn zeros(of: &Parameters, compute: &Compute) -> Result<Self> {
         let zeros = || compute.device().zeros(of.arena.shape(), Dtype::Real);
         let (network, recipe) = (of.network.clone(), of.recipe.clone());

@@ -29,6 +29,13 @@ fn rampup() -> Option<f64> {
     Some(0.05)
 }
 
+impl Ema {
+    /// The parameters that it averages.
+    pub fn of(&self) -> Wire<Parameters> {
+        self.of
+    }
+}
+
 impl Node for Ema {
     type Value = (Parameters, Update);
 

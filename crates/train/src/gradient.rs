@@ -47,7 +47,7 @@ impl Node for Gradient {
         ("target", "the same images without"),
         ("by", "the denoiser"),
         ("labels", "what the images show, if the denoiser takes labels"),
-        ("weight", "the weight of each noise level, `Edm(sigma_data: 0.5)` unless given"),
+        ("weight", "the weight of each noise level: `Vp`, `Ve`, or `Edm(sigma_data: 0.5)` unless given"),
         (
             "micro_batch",
             "how many images at a time, to save memory: as many as the device has room for unless given; the result has \
@@ -64,6 +64,9 @@ impl Node for Gradient {
         inputs.same("target", self.target, self.noisy)?;
         inputs.same("by", self.by, self.noisy)?;
         check_labels(inputs, self.by, self.labels)?;
+        if let Some(&[.., channels]) = inputs.of(self.target).as_deref() {
+            self.weight.check_channels(channels).map_err(|what| Mistake::new("weight.sigma_data", what))?;
+        }
         Ok(pipeline::Shapes::default())
     }
 }
@@ -121,7 +124,7 @@ pub fn gradient(
 
     let scaling = scalings.get(this.node()).cloned().or_else(|_| Scaling::first(parameters, &compute))?;
 
-    let build = |graph: &mut Graph, n| gradient_graph(graph, by, this.weight, n);
+    let build = |graph: &mut Graph, n| gradient_graph(graph, by, &this.weight, n);
     let mut losses = Vec::new();
     for range in compute.parts("gradient", batch.n, this.micro_batch, build)? {
         let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());

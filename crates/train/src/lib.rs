@@ -5,13 +5,17 @@ mod checkpoint;
 mod corrupt;
 mod ema;
 mod gradient;
+mod inverse_normal;
 mod log_normal;
+mod log_uniform;
 mod loss;
 mod sample_keys;
 mod setting;
 mod state;
+mod uniforms;
 mod until;
 mod update;
+mod vp_uniform;
 mod weights_file;
 
 pub use adam::{Adam, Moments, adam, adam_graph, adam_numbers};
@@ -20,17 +24,20 @@ pub use corrupt::{Corrupt, corrupt, corrupt_graph};
 pub use ema::{Ema, ema, ema_graph};
 pub use gradient::{Gradient, Scaling, gradient};
 pub use log_normal::{LogNormal, log_normal, log_normal_graph};
-pub use loss::{edm_loss, gradient_graph, mean_loss_graph, parameter_gradients};
+pub use log_uniform::{LogUniform, log_uniform, log_uniform_graph};
+pub use loss::{gradient_graph, mean_loss_graph, parameter_gradients, weighted_squared_error};
 pub use state::{from_state, to_state};
 pub use until::{Until, until};
 pub use update::Update;
+pub use vp_uniform::{VpUniform, vp_uniform, vp_uniform_graph};
 pub use weights_file::{Origin, write_weights};
 
 use pipeline::{After, Engine};
 
 /// Teaches the kinds of this crate, what checkpoints keep of them, and writing checkpoints.
 pub fn plugin(engine: &mut Engine) {
-    engine.node::<LogNormal, _>(log_normal).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
+    engine.node::<LogNormal, _>(log_normal).node::<LogUniform, _>(log_uniform);
+    engine.node::<VpUniform, _>(vp_uniform).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
     engine.node::<Adam, _>(adam).node::<Ema, _>(ema);
     engine.node::<Checkpoint, _>(checkpoint).node::<Until, _>(until);
     engine.keep::<Moments>().keep::<Scaling>();

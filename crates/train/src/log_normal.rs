@@ -1,15 +1,15 @@
-//! The noise levels that training visits (table 1 "Noise distribution").
+//! Noise levels that are normal in their logarithm (table 1 "Noise distribution", EDM).
 
 use bevy_ecs::prelude::*;
 use diffusion::{P_MEAN, P_STD};
-use philox::stream;
 use pipeline::{Inputs, Mistake, Node, Read, Shape, Shapes, This, Wire};
 use ports::{Compute, Images, Sigmas};
 use serde::Deserialize;
-use tensor::{Bindings, Distribution, Graph};
+use tensor::{Distribution, Expr, Graph};
 
-use crate::sample_keys::sample_keys;
+use crate::inverse_normal::inverse_normal;
 use crate::setting::above_zero;
+use crate::uniforms::{Uniforms, draw_levels};
 
 /// Settings of log-normal noise levels.
 #[derive(Component, Deserialize)]
@@ -20,6 +20,8 @@ pub struct LogNormal {
     mean: f64,
     #[serde(default = "std")]
     std: f64,
+    #[serde(default)]
+    stratified: bool,
     #[serde(default)]
     seed: u64,
 }
@@ -41,6 +43,7 @@ impl Node for LogNormal {
         ("like", "the images"),
         ("mean", "mean of ln(sigma), -1.2 unless given"),
         ("std", "standard deviation of ln(sigma), 1.2 unless given"),
+        ("stratified", "whether image i of n draws from the i-th of n equal shares, false unless given"),
         ("seed", "which random numbers, 0 unless given"),
     ];
 
@@ -58,19 +61,19 @@ impl Node for LogNormal {
 
 /// Draws a noise level for each image.
 pub fn log_normal(this: This<LogNormal>, images: Read<Images>, mut compute: Compute) -> Result<Sigmas> {
-    let images = images.get(this.like)?;
-    let n = images.batch();
-    let keys = sample_keys(images, this.seed, stream::SIGMA, &compute)?;
-    let bindings = Bindings::new().tensor("keys", &keys).scalar("mean", this.mean).scalar("std", this.std);
-    let mut made = compute.run(&format!("{n}"), &bindings, |graph| log_normal_graph(graph, n))?;
-    Ok(Sigmas(made.take("sigma")?))
+    let graph = |graph: &mut Graph, n| log_normal_graph(graph, n, (this.mean, this.std), this.stratified);
+    Ok(draw_levels(images.get(this.like)?, this.seed, &mut compute, graph)?)
 }
 
-/// `sigma [n] = exp(mean + std · normal)` of the `keys` of the draws and the scalars `mean` and `std`.
-pub fn log_normal_graph(graph: &mut Graph, n: usize) {
-    let keys = graph.keys("keys", n);
-    let (mean, std) = (graph.scalar("mean"), graph.scalar("std"));
-    let normal = graph.random(Distribution::Normal, keys, 0, [n]);
-    let sigma = graph.map(&[normal, mean, std], |v| (v(1) + v(2) * v(0)).exp());
+/// `sigma [n] = exp(mean + std · normal)` of the `keys` of the draws.
+pub fn log_normal_graph(graph: &mut Graph, n: usize, (mean, std): (f64, f64), stratified: bool) {
+    let normal = if stratified {
+        let uniforms = Uniforms::draw(graph, n, stratified);
+        inverse_normal(graph, uniforms)
+    } else {
+        let keys = graph.keys("keys", n);
+        graph.random(Distribution::Normal, keys, 0, [n])
+    };
+    let sigma = graph.map(&[normal], |v| (Expr::from(mean) + v(0) * std).exp());
     graph.output("sigma", sigma);
 }

@@ -1,19 +1,34 @@
 //! The training loss and its gradients, as graphs.
 
-use diffusion::Weight;
+use diffusion::{SigmaData, Weight};
 use ports::{Denoise, Parameters, Query};
-use tensor::{Fold, Graph, Op, Value, gradients};
+use tensor::{Expr, Fold, Graph, Op, Value, gradients};
 use unet::Precision;
 
 /// λ(σ) (D - y)² for each pixel, `[n, h, w, c]`: what equation 8 takes the mean of. `sigma` is `[n, 1, 1, 1]`.
-pub fn edm_loss(graph: &mut Graph, denoised: Value, target: Value, sigma: Value, weight: Weight) -> Value {
+pub fn weighted_squared_error(
+    graph: &mut Graph,
+    denoised: Value,
+    target: Value,
+    sigma: Value,
+    weight: &Weight,
+) -> Value {
     let lambda = match weight {
-        Weight::Edm { sigma_data } => graph.map(&[sigma], |v| {
-            let variance = v(0).square() + sigma_data * sigma_data;
-            variance / (v(0) * sigma_data).square()
-        }),
+        Weight::Vp | Weight::Ve => graph.map(&[sigma], |v| Expr::from(1.0) / v(0).square()),
+        Weight::Edm { sigma_data: SigmaData::All(data) } => {
+            graph.map(&[sigma], |v| edm_weight(v(0), (*data).into()))
+        }
+        Weight::Edm { sigma_data: SigmaData::Each(each) } => {
+            let data = graph.table(each.clone(), [1, 1, 1, each.len()]);
+            graph.map(&[sigma, data], |v| edm_weight(v(0), v(1)))
+        }
     };
     graph.map(&[denoised, target, lambda], |v| v(2) * (v(0) - v(1)).square())
+}
+
+fn edm_weight(sigma: Expr, data: Expr) -> Expr {
+    let variance = sigma.clone().square() + data.clone().square();
+    variance / (sigma * data).square()
 }
 
 /// Forward, loss and backward for `n` of the images of a batch.
@@ -22,7 +37,7 @@ pub fn edm_loss(graph: &mut Graph, denoised: Value, target: Value, sigma: Value,
 /// `dropout`, the scalar `batch` (how many images the whole batch has), in mixed precision the `scale [2]` of a
 /// [`LossScale`](ports::LossScale), and what the denoiser binds. Adds the gradients of
 /// Σ loss / `batch` to `gradients`, which lies as the parameters do, and gives `losses [n]`, each the mean over its pixels.
-pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: usize) {
+pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: &Weight, n: usize) {
     let image = by.image();
     let shape = [n, image[0], image[1], image[2]];
     let (noisy, target, sigma) =
@@ -31,7 +46,7 @@ pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: Weight, n: us
     let labels = (by.labels() > 0).then(|| graph.input("labels", [n, by.labels()]));
     let dropout = Some(graph.keys("dropout", n));
     let denoised = by.build(graph, &Query { x: noisy, sigma, labels, augment: None, dropout });
-    let loss = edm_loss(graph, denoised, target, sigma, weight);
+    let loss = weighted_squared_error(graph, denoised, target, sigma, weight);
     let sums = graph.sum(loss, &[1, 2, 3]);
 
     let batch = graph.scalar("batch");

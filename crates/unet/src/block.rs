@@ -3,7 +3,7 @@
 use tensor::{Dropout, Value};
 
 use crate::layers::attention;
-use crate::{Conv, ConvOptions, Forward, Layout, Linear, Norm, Resampling};
+use crate::{Conv, ConvOptions, Forward, Layout, Linear, Norm, Resampling, Start};
 
 /// How an attention layer splits its channels into heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,11 @@ pub struct BlockOptions {
     pub skip_scale: f64,
     pub eps: f64,
     pub dropout: f64,
-    /// Scales the first weights of the last layer of each branch.
-    pub last_gain: f64,
-    /// Scales the first weights of queries, keys and values.
-    pub qkv_gain: f64,
+    pub start: Start,
+    /// How the last layer of each branch starts.
+    pub last: Start,
+    /// How queries, keys and values start.
+    pub qkv: Start,
 }
 
 /// norm0, SiLU, conv0, the embedding, norm1, SiLU, dropout, conv1, plus the skip; then attention, plus its skip.
@@ -77,17 +78,17 @@ impl Block {
         out: usize,
         options: &BlockOptions,
     ) -> Result<Self, String> {
-        let BlockOptions { resampling, filter, eps, adaptive_scale, skip_scale, .. } = options.clone();
-        let resampled = ConvOptions { resampling, filter, ..Default::default() };
+        let BlockOptions { resampling, filter, eps, adaptive_scale, skip_scale, start, .. } = options.clone();
+        let resampled = ConvOptions { resampling, filter, start, ..Default::default() };
         let affine = if adaptive_scale { 2 * out } else { out };
 
         let norm0 = Norm::new(layout, &format!("{name}.norm0"), inside, eps)?;
         let conv0 = Conv::new(layout, &format!("{name}.conv0"), inside, out, resampled.clone());
-        let affine = Linear::new(layout, &format!("{name}.affine"), options.embedding, affine, true);
+        let affine = Linear::new(layout, &format!("{name}.affine"), options.embedding, affine, true, start);
         let norm1 = Norm::new(layout, &format!("{name}.norm1"), out, eps)?;
         // The place of the layer in the network, which is no other layer's, tells its draws apart.
         let lane = layout.parameters.len() as u32;
-        let last = ConvOptions { gain: options.last_gain, ..Default::default() };
+        let last = ConvOptions { start: options.last, ..Default::default() };
         let conv1 = Conv::new(layout, &format!("{name}.conv1"), out, out, last);
         let skip = (inside != out || resampling.is_some()).then(|| {
             let kernel = usize::from(options.resample_proj || inside != out);
@@ -147,8 +148,8 @@ impl Attention {
         if !channels.is_multiple_of(heads) {
             return Err(format!("`{name}` has {channels} channels, which do not fall into {heads} heads"));
         }
-        let wide = ConvOptions { kernel: 1, gain: options.qkv_gain, qkv: true, ..Default::default() };
-        let last = ConvOptions { kernel: 1, gain: options.last_gain, ..Default::default() };
+        let wide = ConvOptions { kernel: 1, start: options.qkv, qkv: true, ..Default::default() };
+        let last = ConvOptions { kernel: 1, start: options.last, ..Default::default() };
         Ok(Some(Attention {
             norm: Norm::new(layout, &format!("{name}.norm2"), channels, options.eps)?,
             qkv: Conv::new(layout, &format!("{name}.qkv"), channels, 3 * channels, wide),

@@ -3,7 +3,7 @@
 
 use tensor::{Dropout, Graph, GroupNorm, Op, Resample, Value};
 
-use crate::{Forward, Init, Layout};
+use crate::{Forward, Init, Layout, Start};
 
 /// `x [n, in] -> [n, out]`.
 #[derive(Clone, Debug)]
@@ -13,10 +13,9 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub fn new(layout: &mut Layout, name: &str, inside: usize, out: usize, bias: bool) -> Self {
-        let init = Init::xavier_uniform(inside, out, 1.0);
-        let weight = layout.add(format!("{name}.weight"), &[out, inside], init);
-        let bias = bias.then(|| layout.add(format!("{name}.bias"), &[out], Init::Zeros));
+    pub fn new(layout: &mut Layout, name: &str, inside: usize, out: usize, bias: bool, start: Start) -> Self {
+        let weight = layout.add(format!("{name}.weight"), &[out, inside], start.weight(inside, out));
+        let bias = bias.then(|| layout.add(format!("{name}.bias"), &[out], start.bias(inside)));
         Linear { weight, bias }
     }
 
@@ -54,8 +53,7 @@ pub struct ConvOptions {
     /// Resamples without padding of its own, next to a convolution that pads more: the borders differ.
     pub fused: bool,
     pub bias: bool,
-    /// Scales the first weights.
-    pub gain: f64,
+    pub start: Start,
     /// Whether the output channels are queries, keys and values.
     pub qkv: bool,
 }
@@ -68,7 +66,7 @@ impl Default for ConvOptions {
             filter: vec![1.0, 1.0],
             fused: false,
             bias: true,
-            gain: 1.0,
+            start: Start::Xavier { gain: 1.0 },
             qkv: false,
         }
     }
@@ -78,10 +76,11 @@ impl Conv {
     pub fn new(layout: &mut Layout, name: &str, inside: usize, out: usize, options: ConvOptions) -> Self {
         let parameters = (options.kernel > 0).then(|| {
             let taps = options.kernel * options.kernel;
-            let init = Init::xavier_uniform(inside * taps, out * taps, options.gain);
+            let init = options.start.weight(inside * taps, out * taps);
             let shape = [out, inside, options.kernel, options.kernel];
             let weight = layout.add(format!("{name}.weight"), &shape, init);
-            let bias = options.bias.then(|| layout.add(format!("{name}.bias"), &[out], Init::Zeros));
+            let init = options.start.bias(inside * taps);
+            let bias = options.bias.then(|| layout.add(format!("{name}.bias"), &[out], init));
             for place in [Some(weight), bias].into_iter().flatten() {
                 layout.parameters[place].interleaved = options.qkv;
             }
@@ -247,6 +246,9 @@ impl Norm {
         GroupNorm { groups: self.groups, eps: self.eps, silu, dropout }
     }
 }
+
+/// The slowest wave of a noise level, in noise levels a radian.
+pub(crate) const LONGEST: f64 = 10_000.0;
 
 /// Cosines and sines, each `[n, channels / 2]`, of `x [n]` times frequencies that fall from 1 to 1 / `longest`; with
 /// `endpoint` the last is exactly that.

@@ -16,7 +16,7 @@ pub struct Layout {
     pub len: usize,
 }
 
-/// One learned tensor.
+/// One tensor that files hold and training may change.
 ///
 /// Files hold it as PyTorch does: `[out, in, height, width]`, `[out, in]` or `[channels]`. The arena holds
 /// `[tap, in, out]`, `[in, out]` or `[channels]`.
@@ -29,6 +29,8 @@ pub struct Parameter {
     /// Whether files interleave the output channels as (head, channel, query/key/value), where the arena has all
     /// queries, then all keys, then all values.
     pub interleaved: bool,
+    /// Whether training changes it; PyTorch's files have it as a buffer where not.
+    pub learned: bool,
     /// Where it starts in the arena.
     pub offset: usize,
     pub init: Init,
@@ -51,23 +53,57 @@ pub enum Init {
     Ones,
     /// Uniform between minus and plus this bound.
     Uniform(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+}
+
+/// How a layer starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// Uniform weights with a variance of `gain² · 2 / (fan_in + fan_out)` (Glorot and Bengio, 2010), no bias.
+    Xavier {
+        gain: f64,
+    },
+    /// Weights and bias uniform within `1 / √fan_in`, as PyTorch's own layers start.
+    FanIn,
+    /// Unit normal weights, no bias: a table of random rows.
+    Normal,
+    Zeros,
+}
+
+impl Start {
+    pub(crate) fn weight(self, fan_in: usize, fan_out: usize) -> Init {
+        match self {
+            Start::Xavier { gain } => Init::Uniform(gain * (6.0 / (fan_in + fan_out) as f64).sqrt()),
+            Start::FanIn => Init::Uniform(1.0 / (fan_in as f64).sqrt()),
+            Start::Normal => Init::Normal(1.0),
+            Start::Zeros => Init::Zeros,
+        }
+    }
+
+    pub(crate) fn bias(self, fan_in: usize) -> Init {
+        match self {
+            Start::FanIn => self.weight(fan_in, 0),
+            Start::Xavier { .. } | Start::Normal | Start::Zeros => Init::Zeros,
+        }
+    }
 }
 
 impl Init {
-    /// Uniform with a variance of `gain² · 2 / (fan_in + fan_out)` (Glorot and Bengio, 2010).
-    pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Self {
-        Init::Uniform(gain * (6.0 / (fan_in + fan_out) as f64).sqrt())
-    }
-
     /// Values in the order of files; a function of the seed and the parameter's place alone.
     fn values(self, seed: u64, place: usize, len: usize) -> Vec<f32> {
+        let row = Key { seed, stream: stream::INIT, step: place as u64 }.words();
+        let blocks = (0..len.div_ceil(4) as u32).map(|block| philox::words(row, block));
         match self {
             Init::Zeros => vec![0.0; len],
             Init::Ones => vec![1.0; len],
             Init::Uniform(bound) => {
-                let row = Key { seed, stream: stream::INIT, step: place as u64 }.words();
-                let blocks = (0..len.div_ceil(4) as u32).flat_map(|block| philox::words(row, block));
-                blocks.take(len).map(|bits| (2.0 * philox::unit(bits) - 1.0) * bound as f32).collect()
+                let signed = |bits| (2.0 * philox::unit(bits) - 1.0) * bound as f32;
+                blocks.flatten().take(len).map(signed).collect()
+            }
+            Init::Normal(std) => {
+                let normals = blocks.flat_map(philox::normals);
+                normals.take(len).map(|normal| normal * std as f32).collect()
             }
         }
     }
@@ -145,7 +181,8 @@ impl Layout {
     /// Adds a parameter after the others and gives its place in `parameters`.
     pub fn add(&mut self, name: String, file_shape: &[usize], init: Init) -> usize {
         let file_shape = file_shape.to_vec();
-        let parameter = Parameter { name, file_shape, interleaved: false, offset: self.len, init };
+        let (interleaved, learned, offset) = (false, true, self.len);
+        let parameter = Parameter { name, file_shape, interleaved, learned, offset, init };
         self.len = (self.len + parameter.len()).next_multiple_of(ALIGNMENT);
         self.parameters.push(parameter);
         self.parameters.len() - 1
@@ -158,7 +195,7 @@ impl Layout {
 
     /// The number of learned numbers.
     pub fn count(&self) -> usize {
-        self.parameters.iter().map(Parameter::len).sum()
+        self.parameters.iter().filter(|parameter| parameter.learned).map(Parameter::len).sum()
     }
 
     /// An arena of first values: each parameter's depend on the seed and its place alone.
@@ -210,10 +247,17 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Windows into `arena`, a value of shape `[layout.len]`.
+    /// Windows into `arena`, a value of shape `[layout.len]`: what training asks the gradients of. What is not learned
+    /// is a slice of it instead.
     #[track_caller]
     pub fn windows(graph: &mut Graph, arena: Value, layout: &Layout) -> Self {
-        let window = |p: &Parameter| graph.window(arena, p.offset, p.shape());
+        let window = |p: &Parameter| match p.learned {
+            true => graph.window(arena, p.offset, p.shape()),
+            false => {
+                let flat = graph.slice(arena, 0, p.offset..p.offset + p.len());
+                graph.reshape(flat, p.shape())
+            }
+        };
         Parameters { values: layout.parameters.iter().map(window).collect() }
     }
 

@@ -1,46 +1,34 @@
-//! The U-Net of score-based models (Song et al., 2021) in its DDPM++ form.
+//! The U-Net of score-based models (Song et al., 2021): DDPM++, NCSN++ and what lies between.
 
-use tensor::{Distribution, Expr, Graph, Value};
+use tensor::{Graph, Value};
 
-use crate::layers::positional;
+use crate::conditions::{AugmentMap, LabelMap};
+use crate::layers::{LONGEST, fourier, positional};
+use crate::sizes::check_count;
+use crate::trunk::{Style, Trunk};
 use crate::{
-    Block, BlockOptions, Conv, ConvOptions, Forward, Heads, Inputs, Layout, Linear, Network, Norm,
-    Parameters, Resampling, SongUNetConfig,
+    BlockOptions, Embedding, Forward, Heads, Init, Inputs, Layout, Linear, Network, Parameters,
+    SongUNetConfig, Start,
 };
 
 /// Last layers of branches start this small, so that blocks start as identities.
-const LAST_GAIN: f64 = 1e-5;
-const EPS: f64 = 1e-6;
-/// More than 16 GB of them fit into no device's binding; the largest network of the paper has 296 million.
-const MOST_PARAMETERS: usize = 4_000_000_000;
-/// The slowest wave of the noise level's embedding.
-const LONGEST: f64 = 10_000.0;
-/// No dropout layer has this lane: a block's lane counts the parameters before it.
-const LABEL_LANE: u32 = 0;
+const LAST: Start = Start::Xavier { gain: 1e-5 };
+const FIRST: Start = Start::Xavier { gain: 1.0 };
+/// The spread of random frequencies.
+const FREQUENCY_STD: f64 = 16.0;
 
-/// An encoder that halves the image from level to level, and a decoder that doubles it again and reads everything
-/// that the encoder made.
+/// DDPM++, NCSN++ and what lies between.
 #[derive(Clone, Debug)]
 pub struct SongUNet {
     config: SongUNetConfig,
     layout: Layout,
-    map_label: Option<Linear>,
-    map_augment: Option<Linear>,
+    /// The place of random frequencies, if the noise level is embedded with them.
+    frequencies: Option<usize>,
+    map_label: Option<LabelMap>,
+    map_augment: Option<AugmentMap>,
     map_layer0: Linear,
     map_layer1: Linear,
-    first: Conv,
-    encoder: Vec<Block>,
-    decoder: Vec<Step>,
-    last_norm: Norm,
-    last_conv: Conv,
-}
-
-/// A block of the decoder.
-#[derive(Clone, Debug)]
-struct Step {
-    block: Block,
-    /// Whether it reads what the encoder made beside what the decoder made.
-    joins: bool,
+    trunk: Trunk,
 }
 
 impl SongUNet {
@@ -48,43 +36,25 @@ impl SongUNet {
     /// If the sizes do not fit each other.
     pub fn new(config: SongUNetConfig) -> Result<Self, String> {
         config.check()?;
+        let sizes = config.sizes();
         let mut layout = Layout::default();
         let l = &mut layout;
-        let embedding = config.model_channels * config.embedding_multiplier;
-        let width = config.model_channels;
-        let map_label =
-            (config.label_dim > 0).then(|| Linear::new(l, "map_label", config.label_dim, width, true));
-        let map_augment =
-            (config.augment_dim > 0).then(|| Linear::new(l, "map_augment", config.augment_dim, width, false));
-        let map_layer0 = Linear::new(l, "map_layer0", width, embedding, true);
-        let map_layer1 = Linear::new(l, "map_layer1", embedding, embedding, true);
+        let (waves, embedding) = (config.noise_multiplier * config.model_channels, sizes.embedding());
 
-        let [h, w] = config.image;
-        let first =
-            Conv::new(l, &format!("enc.{h}x{w}_conv"), config.channels_in, width, ConvOptions::default());
-        let (encoder, made) = encoder(l, &config)?;
-        let decoder = decoder(l, &config, made)?;
-        let out = config.multipliers[0] * width;
-        let last_norm = Norm::new(l, &format!("dec.{h}x{w}_aux_norm"), out, EPS)?;
-        let last = ConvOptions { gain: LAST_GAIN, ..Default::default() };
-        let last_conv = Conv::new(l, &format!("dec.{h}x{w}_aux_conv"), out, config.channels_out, last);
-        if layout.len > MOST_PARAMETERS {
-            let what = format!("the network has {} million parameters", layout.len / 1_000_000);
-            return Err(format!("{what}, at most {} million can be used", MOST_PARAMETERS / 1_000_000));
-        }
-        Ok(SongUNet {
-            config,
-            layout,
-            map_label,
-            map_augment,
-            map_layer0,
-            map_layer1,
-            first,
-            encoder,
-            decoder,
-            last_norm,
-            last_conv,
-        })
+        let frequencies = (config.embedding == Embedding::Fourier).then(|| {
+            let place = l.add("map_noise.freqs".into(), &[waves / 2], Init::Normal(FREQUENCY_STD));
+            l.parameters[place].learned = false;
+            place
+        });
+        // Labels are scaled to a variance of about 1.
+        let map_label = LabelMap::new(l, config.label_dim, waves, config.label_dropout, true, FIRST)
+            .map(|map| map.scaled((config.label_dim as f64).sqrt()));
+        let map_augment = AugmentMap::new(l, config.augment_dim, waves, FIRST);
+        let map_layer0 = Linear::new(l, "map_layer0", waves, embedding, true, FIRST);
+        let map_layer1 = Linear::new(l, "map_layer1", embedding, embedding, true, FIRST);
+        let trunk = Trunk::new(l, &sizes, &style(&config, embedding))?;
+        check_count(&layout)?;
+        Ok(SongUNet { config, layout, frequencies, map_label, map_augment, map_layer0, map_layer1, trunk })
     }
 
     pub fn config(&self) -> &SongUNetConfig {
@@ -93,42 +63,28 @@ impl SongUNet {
 
     /// The embedding `[n, e]` of noise level and labels.
     fn embed(&self, forward: &mut Forward, inputs: &Inputs) -> Value {
-        let [cos, sin] = positional(forward.graph, inputs.noise, self.config.model_channels, LONGEST, true);
+        let [cos, sin] = match self.frequencies {
+            Some(place) => {
+                let frequencies = forward.parameter(place);
+                fourier(forward.graph, inputs.noise, frequencies)
+            }
+            None => {
+                let waves = self.config.noise_multiplier * self.config.model_channels;
+                positional(forward.graph, inputs.noise, waves, LONGEST, true)
+            }
+        };
         let mut x = forward.graph.concat(&[sin, cos], 1);
         if let Some(map) = &self.map_label {
-            let labels = self.labels(forward, inputs);
-            let mapped = map.build(forward, labels);
-            x = forward.graph.add(x, mapped);
+            x = map.add(forward, x, inputs);
         }
-        if let (Some(map), Some(augment)) = (&self.map_augment, inputs.augment) {
-            let mapped = map.build(forward, augment);
-            x = forward.graph.add(x, mapped);
+        if let Some(map) = &self.map_augment {
+            x = map.add(forward, x, inputs);
         }
         for layer in [&self.map_layer0, &self.map_layer1] {
             let y = layer.build(forward, x);
             x = forward.graph.silu(y);
         }
         x
-    }
-
-    /// Labels as the embedding reads them: some of them dropped in training, and scaled to a variance of about 1.
-    fn labels(&self, forward: &mut Forward, inputs: &Inputs) -> Value {
-        let graph = &mut *forward.graph;
-        let n = graph.shape(inputs.noise).len();
-        let dim = self.config.label_dim;
-        let Some(labels) = inputs.labels else { return graph.table(vec![0.0; n * dim], [n, dim]) };
-        let scaled = graph.scale(labels, (dim as f64).sqrt());
-        let p = self.config.label_dropout;
-        match inputs.dropout {
-            Some(keys) if p > 0.0 => {
-                let draw = graph.random(Distribution::Uniform, keys, LABEL_LANE, [n, 1]);
-                graph.map(&[scaled, draw], |v| {
-                    let lost = v(1).binary(tensor::Binary::Less, p);
-                    Expr::select(lost, 0.0, v(0))
-                })
-            }
-            _ => scaled,
-        }
     }
 }
 
@@ -158,88 +114,31 @@ impl Network for SongUNet {
     fn build(&self, graph: &mut Graph, parameters: &Parameters, inputs: &Inputs) -> Value {
         let forward = &mut Forward { graph, parameters, dropout: inputs.dropout };
         let embedding = self.embed(forward, inputs);
-        let mut x = self.first.build(forward, inputs.x);
-        let mut made = vec![x];
-        for block in &self.encoder {
-            x = block.build(forward, x, embedding);
-            made.push(x);
-        }
-        for step in &self.decoder {
-            if step.joins {
-                let skip = made.pop().expect("the decoder joins as often as the encoder made something");
-                x = forward.graph.concat(&[x, skip], 3);
-            }
-            x = step.block.build(forward, x, embedding);
-        }
-        let x = self.last_norm.build_silu(forward, x, None);
-        self.last_conv.build(forward, x)
+        self.trunk.build(forward, inputs.x, embedding)
     }
 }
 
-/// The blocks of the encoder, and the channels of everything that it makes.
-fn encoder(layout: &mut Layout, config: &SongUNetConfig) -> Result<(Vec<Block>, Vec<usize>), String> {
-    let mut blocks = Vec::new();
-    let mut made = vec![config.model_channels];
-    for (level, ([h, w], by)) in config.levels().into_iter().zip(&config.multipliers).enumerate() {
-        let mut x = made[made.len() - 1];
-        if level > 0 {
-            let options = block(config, Some(Resampling::Down), false);
-            blocks.push(Block::new(layout, &format!("enc.{h}x{w}_down"), x, x, &options)?);
-            made.push(x);
-        }
-        let options = block(config, None, config.attention.contains(&h.max(w)));
-        let out = by * config.model_channels;
-        for i in 0..config.blocks {
-            blocks.push(Block::new(layout, &format!("enc.{h}x{w}_block{i}"), x, out, &options)?);
-            x = out;
-            made.push(x);
-        }
-    }
-    Ok((blocks, made))
-}
-
-/// The blocks of the decoder, coarsest first.
-fn decoder(layout: &mut Layout, config: &SongUNetConfig, mut made: Vec<usize>) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::new();
-    let mut x = made[made.len() - 1];
-    let levels = config.levels();
-    for (level, ([h, w], by)) in levels.iter().zip(&config.multipliers).enumerate().rev() {
-        let mut add = |name: String, inside, out, joins, options: &BlockOptions| {
-            let block = Block::new(layout, &format!("dec.{h}x{w}_{name}"), inside, out, options)?;
-            steps.push(Step { block, joins });
-            Ok::<_, String>(())
-        };
-        if level == levels.len() - 1 {
-            add("in0".into(), x, x, false, &block(config, None, true))?;
-            add("in1".into(), x, x, false, &block(config, None, false))?;
-        } else {
-            add("up".into(), x, x, false, &block(config, Some(Resampling::Up), false))?;
-        }
-        let out = by * config.model_channels;
-        for i in 0..=config.blocks {
-            let last = i == config.blocks;
-            let options = block(config, None, last && config.attention.contains(h.max(w)));
-            let skip = made.pop().expect("the encoder made as much as the decoder joins");
-            add(format!("block{i}"), x + skip, out, true, &options)?;
-            x = out;
-        }
-    }
-    Ok(steps)
-}
-
-/// What blocks have in common here.
-fn block(config: &SongUNetConfig, resampling: Option<Resampling>, attention: bool) -> BlockOptions {
-    BlockOptions {
-        embedding: config.model_channels * config.embedding_multiplier,
-        resampling,
+fn style(config: &SongUNetConfig, embedding: usize) -> Style {
+    let block = BlockOptions {
+        embedding,
+        resampling: None,
         filter: config.filter.clone(),
-        attention: attention.then_some(Heads::Number(1)),
+        attention: Some(Heads::Number(1)),
         adaptive_scale: false,
         resample_proj: true,
         skip_scale: 0.5f64.sqrt(),
-        eps: EPS,
+        eps: 1e-6,
         dropout: config.dropout,
-        last_gain: LAST_GAIN,
-        qkv_gain: 0.2f64.sqrt(),
+        start: FIRST,
+        last: LAST,
+        qkv: Start::Xavier { gain: 0.2f64.sqrt() },
+    };
+    Style {
+        block,
+        encoder: config.encoder,
+        decoder: config.decoder,
+        first: config.model_channels,
+        attention_throughout: false,
+        output: |[h, w]| format!("dec.{h}x{w}_aux_"),
     }
 }

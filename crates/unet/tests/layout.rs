@@ -1,11 +1,36 @@
 //! Layouts are those of the published networks, and arrays survive the way to the arena and back.
 
-use mollify_unet::{Init, Layout, Network, SongUNet, SongUNetConfig};
+use mollify_unet::{
+    DhariwalUNet, DhariwalUNetConfig, Init, Layout, Network, Parameters, SongUNet, SongUNetConfig,
+};
+use tensor::{Graph, Op};
 
 fn ddpmpp(size: usize, change: impl FnOnce(&mut SongUNetConfig)) -> SongUNet {
-    let mut config = SongUNetConfig::ddpmpp([size, size], 3);
+    song(SongUNetConfig::ddpmpp([size, size], 3), change)
+}
+
+fn ncsnpp(size: usize, change: impl FnOnce(&mut SongUNetConfig)) -> SongUNet {
+    song(SongUNetConfig::ncsnpp([size, size], 3), change)
+}
+
+fn song(mut config: SongUNetConfig, change: impl FnOnce(&mut SongUNetConfig)) -> SongUNet {
     change(&mut config);
     SongUNet::new(config).unwrap()
+}
+
+fn adm(change: impl FnOnce(&mut DhariwalUNetConfig)) -> DhariwalUNet {
+    let mut config = DhariwalUNetConfig::adm([64, 64], 3);
+    change(&mut config);
+    DhariwalUNet::new(config).unwrap()
+}
+
+/// The values that a parameter starts with.
+fn first(network: &dyn Network, arena: &[f32], name: &str) -> Vec<f32> {
+    network.layout().parameters.iter().find(|p| p.name == name).unwrap().to_file(arena)
+}
+
+fn rms(values: &[f32]) -> f32 {
+    (values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32).sqrt()
 }
 
 #[test]
@@ -21,26 +46,16 @@ fn parameter_counts_are_those_of_the_published_networks() {
             }),
             1_754_435,
         ),
+        (ncsnpp(32, |c| c.augment_dim = 9), 56_397_827),
+        (ncsnpp(32, |c| (c.label_dim, c.augment_dim) = (10, 9)), 56_400_643),
+        (ncsnpp(64, |c| (c.multipliers, c.augment_dim) = (vec![1, 2, 2, 2], 9)), 62_761_091),
     ];
     for (network, count) in counts {
         assert_eq!(network.layout().count(), count, "{:?}", network.config());
     }
-}
-
-#[test]
-fn names_shapes_and_order_are_those_of_the_published_files() {
-    let files = [
-        (include_str!("fixtures/cifar10_ddpmpp.txt"), ddpmpp(32, |c| c.augment_dim = 9)),
-        (
-            include_str!("fixtures/ffhq64_ddpmpp.txt"),
-            ddpmpp(64, |c| (c.multipliers, c.augment_dim) = (vec![1, 2, 2, 2], 9)),
-        ),
-    ];
-    for (published, network) in files {
-        let state = network.layout().state();
-        let ours: Vec<String> = state.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
-        assert_eq!(ours, published.lines().collect::<Vec<_>>());
-    }
+    assert_eq!(adm(|c| c.label_dim = 1000).layout().count(), 295_899_267);
+    // For iDDPM.
+    assert_eq!(adm(|c| (c.label_dim, c.channels_out) = (1000, 6)).layout().count(), 295_904_454);
 }
 
 #[test]
@@ -102,11 +117,7 @@ fn first_values_depend_on_the_seed_and_the_place_alone() {
     assert_eq!(arena, layout.initialise(5));
     assert_ne!(arena, layout.initialise(6));
 
-    let values = |name: &str| {
-        let parameter = layout.parameters.iter().find(|p| p.name == name).unwrap();
-        parameter.to_file(&arena)
-    };
-    let rms = |values: &[f32]| (values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32).sqrt();
+    let values = |name: &str| first(&network, &arena, name);
     assert!(values("enc.8x8_block0.norm0.weight").iter().all(|v| *v == 1.0));
     assert!(values("enc.8x8_conv.bias").iter().all(|v| *v == 0.0));
     // Uniform within a bound has the bound over the root of 3 as its root mean square.
@@ -117,4 +128,53 @@ fn first_values_depend_on_the_seed_and_the_place_alone() {
     let conv1 = values("enc.8x8_block0.conv1.weight");
     assert!((rms(&conv1) / expected / 1e-5 - 1.0).abs() < 0.05);
     assert_ne!(conv0[..8], values("enc.8x8_block1.conv0.weight")[..8]);
+}
+
+#[test]
+fn adm_starts_as_pytorch_does_and_with_silent_last_layers() {
+    let network = adm(|c| {
+        (c.image, c.model_channels, c.multipliers, c.blocks) = ([16, 16], 64, vec![1, 2], 1);
+        (c.attention, c.label_dim, c.augment_dim) = (vec![16], 40, 9);
+    });
+    let arena = network.layout().initialise(3);
+    let values = |name: &str| first(&network, &arena, name);
+    for silent in ["enc.16x16_block0.conv1", "enc.16x16_block0.proj", "out_conv"] {
+        assert!(values(&format!("{silent}.weight")).iter().all(|v| *v == 0.0), "{silent}");
+        assert!(values(&format!("{silent}.bias")).iter().all(|v| *v == 0.0), "{silent}");
+    }
+    assert!(values("map_augment.weight").iter().all(|v| *v == 0.0));
+    assert!((rms(&values("map_label.weight")) - 1.0).abs() < 0.05);
+    // Weights and biases are uniform within one over the root of the fan-in.
+    for (layer, fan_in) in [("enc.16x16_block0.conv0", 9.0 * 64.0), ("map_layer1", 256.0f32)] {
+        let bound = 1.0 / fan_in.sqrt();
+        let (weight, bias) = (values(&format!("{layer}.weight")), values(&format!("{layer}.bias")));
+        assert!((rms(&weight) * 3f32.sqrt() / bound - 1.0).abs() < 0.05, "{layer}");
+        assert!(weight.iter().chain(&bias).all(|v| v.abs() <= bound), "{layer}");
+        assert!(bias.iter().any(|v| v.abs() > 0.5 * bound), "{layer}");
+    }
+}
+
+#[test]
+fn random_frequencies_are_kept_with_the_parameters_but_not_learned() {
+    let network = ncsnpp(32, |c| (c.model_channels, c.multipliers) = (64, vec![1, 1]));
+    let layout = network.layout();
+    let frequencies = &layout.parameters[0];
+    assert_eq!((frequencies.name.as_str(), frequencies.len()), ("map_noise.freqs", 64));
+    assert!(layout.parameters.iter().skip(1).all(|parameter| parameter.learned));
+    let all: usize = layout.parameters.iter().map(|parameter| parameter.len()).sum();
+    assert_eq!(layout.count(), all - 64);
+    let spread = rms(&first(&network, &layout.initialise(0), "map_noise.freqs"));
+    assert!((10.0..22.0).contains(&spread), "{spread}");
+
+    // Training asks for the gradients of windows.
+    let mut graph = Graph::new();
+    let arena = graph.input("parameters", [layout.len]);
+    Parameters::windows(&mut graph, arena, layout);
+    let offset = |value| match graph.operation(value).op {
+        Op::Window { offset } => Some(offset),
+        _ => None,
+    };
+    let windows: Vec<usize> = graph.values().filter_map(offset).collect();
+    let learned: Vec<usize> = layout.parameters.iter().filter(|p| p.learned).map(|p| p.offset).collect();
+    assert_eq!(windows, learned);
 }

@@ -146,3 +146,13 @@ fn a_configuration_survives_being_written_down() {
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<SongUNetConfig>(&text).unwrap(), config);
 }
+
+#[test]
+fn a_configuration_from_before_ncsnpp_is_ddpmpp() {
+    let mut written = serde_json::to_value(small()).unwrap();
+    let fields = written.as_object_mut().unwrap();
+    for new in ["embedding", "noise_multiplier", "encoder", "decoder"] {
+        fields.remove(new).unwrap();
+    }
+    assert_eq!(serde_json::from_value::<SongUNetConfig>(written).unwrap(), small());
+}

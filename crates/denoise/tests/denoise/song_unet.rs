@@ -76,11 +76,32 @@ fn attention_is_where_it_is_usual_or_where_somebody_says() {
 }
 
 #[test]
+fn a_preset_is_where_other_choices_start_from() {
+    let names = |settings: &str| {
+        let mut engine = wire(&nodes(settings)).unwrap();
+        engine.tick().unwrap();
+        let network = &engine.value::<Parameters>("unet").unwrap().network;
+        network.layout().parameters.iter().map(|p| p.name.clone()).collect::<Vec<_>>()
+    };
+    let has = |names: &[String], part: &str| names.iter().any(|name| name.contains(part));
+    let ddpmpp = names("preset: DdpmPP");
+    assert!(!has(&ddpmpp, "map_noise") && !has(&ddpmpp, "aux_residual"));
+    let ncsnpp = names("preset: NcsnPP");
+    assert!(has(&ncsnpp, "map_noise.freqs") && has(&ncsnpp, "enc.4x4_aux_residual.weight"));
+    let between = names("preset: NcsnPP, encoder: Skip, decoder: Skip, embedding: Positional");
+    assert!(!has(&between, "map_noise") && has(&between, "enc.4x4_aux_skip.weight"));
+    assert!(has(&between, "dec.4x4_aux_conv.weight") && has(&between, "dec.8x8_aux_conv.weight"));
+}
+
+#[test]
 fn sizes_that_do_not_fit_are_found_while_wiring() {
     let odd = format!("{GIVEN}, \"unet\": SongUNet(like: \"set\", channels: 7)");
     assert!(mistake(&odd).starts_with("`channels` is 7, expected an even number"), "{}", mistake(&odd));
     let deep = format!("{GIVEN}, \"unet\": SongUNet(like: \"set\", multipliers: [1, 1, 1, 1, 1])");
     assert!(mistake(&deep).contains("images of 8x8 do not halve 4 times"), "{}", mistake(&deep));
+    let filter = mistake(&nodes("filter: [1.0]"));
+    assert!(filter.starts_with("`filter` is [1.0], expected 2 or 4 taps"), "{filter}");
+    assert!(mistake(&nodes("noise_multiplier: 0")).starts_with("`noise_multiplier` is 0, expected"));
     assert!(mistake(&nodes("dropout: 1.0")).starts_with("`dropout` is 1, expected"));
     let unlabelled = nodes("labels: \"set\"").replace("classes: 10", "classes: 0");
     assert_eq!(

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use checkpoint::{View, write_weights};
-use diffusion::Scheme;
+use diffusion::{Scheme, SigmaData};
 use mollify_denoise::{PreconditionedNetwork, newest_weights};
 use ports::{Architecture, Denoise, Denoiser, Parameters, WEIGHTS_FORMAT};
 use tensor::{Device, Reference};
 
 use crate::small::{ask, mistake, numbers, parameters, tiny, wire};
 
-const SCHEME: Scheme = Scheme::Edm { sigma_data: 0.7 };
+const SCHEME: Scheme = Scheme::Edm { sigma_data: SigmaData::All(0.7) };
 
 /// Writes a network as training does, with metadata changed.
 fn write(path: &Path, parameters: &Parameters, change: impl FnOnce(&mut BTreeMap<String, String>)) {

@@ -10,7 +10,7 @@ use crate::commands::Ending;
 use crate::problem::Problem;
 use crate::stderr::say;
 use crate::world::Point;
-use crate::{args, device, interrupt, metrics, profile, progress, resume, run_folder, world};
+use crate::{args, device, interrupt, metrics, notes, profile, progress, resume, run_folder, world};
 
 pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
     let points = world::points(&args.file, &args.settings.settings)?;
@@ -81,6 +81,7 @@ fn play(
     metrics::log(&mut engine, &run.folder, ticks)?;
     if !args.quiet {
         progress::show(&mut engine);
+        notes::show(&mut engine);
     }
     let began = Instant::now();
     let outcome = engine.run().map_err(|failure| with_way_back(failure, &mut engine, &run))?;
@@ -120,14 +121,18 @@ fn begin(args: &args::Run, engine: &mut Engine, run: &Run, swept: bool) -> Resul
     run_folder::make(&run.folder)?;
     let states = resume::states(engine, run);
     let Some(states) = states else {
-        return match args.resume {
-            false => Ok(0),
-            true => Err(Error::new("a pipeline without a `Checkpoint` keeps no state to resume from")
+        return match &args.resume {
+            None => Ok(0),
+            Some(_) => Err(Error::new("a pipeline without a `Checkpoint` keeps no state to resume from")
                 .help("leave out `--resume`")
                 .into()),
         };
     };
-    if !args.resume {
+    if let Some(Some(state)) = &args.resume {
+        run_folder::expect_no_states(&states)?;
+        return resume::resume_from(engine, state);
+    }
+    if args.resume.is_none() {
         if args.fresh {
             let aside = run_folder::set_aside(&states)?.filter(|_| !args.quiet);
             aside

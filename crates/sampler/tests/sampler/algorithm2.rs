@@ -119,7 +119,7 @@ fn time_steps_stay_where_the_denoiser_can_be_asked() {
     let settings = ["times.by=\"ideal\"", "ideal.sigma_min=0.1"];
     let mut engine = wire(NORMAL, &settings).unwrap();
     engine.run().unwrap();
-    let times = &engine.value::<ports::Times>("times").unwrap().0;
+    let times = &engine.value::<ports::Times>("times").unwrap().t;
     assert_eq!((times.len(), times[18]), (19, 0.0));
     assert!((times[0] - 80.0).abs() < 1e-9 && (times[17] - 0.1).abs() < 1e-12, "{times:?}");
 }

@@ -15,7 +15,7 @@ fn a_batch_has_one_noise_level_or_a_level_for_each_image() {
         );
         let mut engine = wire(&text, &[]).unwrap();
         engine.tick().unwrap_or_else(|failure| panic!("{failure}"));
-        Reference.download(&engine.value::<Denoised>("d").unwrap().0).unwrap().f64s()
+        Reference.download(&engine.value::<Denoised>("d").unwrap().pixels).unwrap().f64s()
     };
     let each = ask("[1.0, 2.0, 3.0]", "[0.5, 1.0, 80.0]");
     let alone =

@@ -6,3 +6,4 @@ mod labels;
 mod mistakes;
 mod sinks;
 mod small;
+mod solvers;

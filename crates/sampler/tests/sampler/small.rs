@@ -8,7 +8,7 @@ use bevy_ecs::prelude::*;
 use pipeline::{Constant, Engine, Inputs, Metric, Mistake, Node, Pipeline, Report, Shape, Shapes, This};
 use ports::{Compute, Denoise, Denoiser, Images, Labels, Machine, Query as Question, Seeds, Sigma, Step};
 use serde::Deserialize;
-use tensor::{Array, Bindings, Device, Graph, Reference, Value};
+use tensor::{Array, Bindings, Device, Graph, Reference, Unary, Value};
 
 /// The denoiser of images that are normal noise themselves, around a mean.
 #[derive(Component, Clone, Deserialize)]
@@ -113,6 +113,47 @@ impl Denoise for Points {
     }
 }
 
+/// The denoiser of one pixel from two normal distributions around -1 and 1.
+#[derive(Component, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[require(Constant)]
+pub struct Mixture {
+    std: f64,
+}
+
+impl Node for Mixture {
+    type Value = Denoiser;
+
+    fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
+        Ok(Shapes::of::<Denoiser>(Shape::from([1, 1, 1])))
+    }
+}
+
+impl Denoise for Mixture {
+    fn image(&self) -> tensor::Shape {
+        [1, 1, 1].into()
+    }
+
+    fn labels(&self) -> usize {
+        0
+    }
+
+    fn build(&self, graph: &mut Graph, query: &Question) -> Value {
+        let own = self.std * self.std;
+        graph.map(&[query.x, query.sigma], |v| {
+            let all = v(1).square() + own;
+            // The odds of the two are exp(2 x / (σ² + s²)).
+            let right = (v(0) * 2.0 / all.clone()).unary(Unary::Sigmoid);
+            let mean = right * 2.0 - 1.0;
+            mean.clone() + (v(0) - mean) * own / all
+        })
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings::new()
+    }
+}
+
 /// Images of one pixel, of one noise level or of a level each.
 #[derive(Component, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +178,7 @@ fn noisy(this: This<Noisy>, compute: Compute) -> Result<Images> {
 fn kinds(engine: &mut Engine) {
     engine.node::<Noisy, _>(noisy);
     engine.node::<Normal, _>(|this: This<Normal>| Denoiser(Arc::new(this.clone())));
+    engine.node::<Mixture, _>(|this: This<Mixture>| Denoiser(Arc::new(this.clone())));
     engine.node::<Points, _>(|this: This<Points>| Denoiser(Arc::new(this.clone())));
     engine.world.insert_resource(Machine(Arc::new(Reference)));
 }

@@ -153,8 +153,8 @@ fn noise_levels_are_log_normal_and_belong_to_the_image() {
     let sigmas = |steps| {
         let keys = keys(3, steps);
         let n = keys.shape()[0];
-        let bindings = Bindings::new().tensor("keys", &keys).scalar("mean", -1.2).scalar("std", 1.2);
-        let [sigmas] = run(|graph| log_normal_graph(graph, n), &bindings, ["sigma"]);
+        let bindings = Bindings::new().tensor("keys", &keys);
+        let [sigmas] = run(|graph| log_normal_graph(graph, n, (-1.2, 1.2), false), &bindings, ["sigma"]);
         sigmas
     };
     let all = sigmas(0..4000);
@@ -223,7 +223,7 @@ impl Batch {
     fn losses(&self, parameters: &[f64]) -> Vec<f64> {
         let bindings = self.bindings.clone().tensor("parameters", &upload(parameters));
         let [losses] =
-            run(|graph| gradient_graph(graph, &self.by, Weight::default(), 2), &bindings, ["losses"]);
+            run(|graph| gradient_graph(graph, &self.by, &Weight::default(), 2), &bindings, ["losses"]);
         losses
     }
 }
@@ -268,7 +268,7 @@ fn the_loss_is_weighted_by_one_over_c_out_squared() {
         let square = |at| (0.5 * pixel(at, 0.3) - pixel(at, 0.0)).powi(2);
         (image * 16..image * 16 + 16).map(square).sum::<f64>() / 16.0
     };
-    let lambda = |sigma: f64| Weight::default().lambda(sigma);
+    let lambda = |sigma: f64| Weight::default().lambda(sigma, 0);
     assert_close(&losses, &[lambda(0.4) * error(0), lambda(1.5) * error(1)], 1e-12);
     assert_eq!(batch.by.image()[..], [4, 4, 1]);
 }

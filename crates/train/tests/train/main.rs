@@ -2,5 +2,6 @@
 
 mod checkpoints;
 mod formulas;
+mod noise_levels;
 mod training;
 mod world;
