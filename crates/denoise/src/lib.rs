@@ -7,6 +7,7 @@ mod ideal;
 mod network;
 mod nvidia;
 mod points;
+mod precision;
 mod precondition;
 mod recipe;
 mod song_unet;

@@ -8,7 +8,9 @@ use pipeline::{Constant, Inputs, Mistake, Node, Shape, Shapes, This};
 use ports::{Compute, Denoiser, Labels, Parameters};
 use serde::Deserialize;
 use tensor::Array;
+use unet::Precision;
 
+use crate::precision::{DOC, stored};
 use crate::{PreconditionedNetwork, Trained, read_network};
 
 /// Settings of the network.
@@ -17,6 +19,8 @@ use crate::{PreconditionedNetwork, Trained, read_network};
 #[require(Constant)]
 pub struct Network {
     file: PathBuf,
+    #[serde(default)]
+    precision: Precision,
 }
 
 impl Node for Network {
@@ -25,8 +29,10 @@ impl Node for Network {
     const DOC: &'static str = "A trained network from a file of weights, preconditioned as in training.\n\
         Of the folder of a run, the newest good file of averaged weights is taken.";
 
-    const FIELDS: &'static [(&'static str, &'static str)] =
-        &[("file", "a `.safetensors` file that a `Checkpoint` wrote, or the folder of a run")];
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("file", "a `.safetensors` file that a `Checkpoint` wrote, or the folder of a run"),
+        ("precision", DOC),
+    ];
 
     /// A file that is not there yet may be written by an earlier act: then nothing is known.
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
@@ -42,6 +48,7 @@ impl Node for Network {
 /// Reads the network and puts its parameters where the device can read them.
 pub fn network(this: This<Network>, names: Query<&Name>, compute: Compute) -> Result<Denoiser> {
     let Trained { recipe, network, arena } = read_network(&this.file)?;
+    let network = stored(this.precision, network, compute.device())?;
     let arena = compute.upload(&Array::new([arena.len()], arena))?;
     let parameters = Parameters { network, arena, recipe: recipe.network.recipe() };
     Ok(Denoiser(Arc::new(PreconditionedNetwork::new(names.get(this.node())?, parameters, recipe.scheme))))

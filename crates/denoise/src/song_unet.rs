@@ -4,7 +4,7 @@ use bevy_ecs::prelude::*;
 use pipeline::{File, Inputs, Mistake, Node, Note, Read, Shapes, This, Wire};
 use ports::{Architecture, Compute, Images, Labels, Parameters};
 use serde::Deserialize;
-use unet::{Decoder, Embedding, Encoder, SongUNetConfig};
+use unet::{Decoder, Embedding, Encoder, Precision, SongUNetConfig};
 
 use crate::untrained::{For, Start, planned_for, shapes, usual_attention};
 
@@ -49,6 +49,8 @@ pub struct SongUNet {
     seed: u64,
     #[serde(default)]
     transfer: Option<File>,
+    #[serde(default)]
+    precision: Precision,
 }
 
 /// What is taken where nothing is given.
@@ -97,6 +99,7 @@ impl Node for SongUNet {
             "transfer",
             "a file of weights to start from: parameters are taken over where name and shape are the same",
         ),
+        ("precision", crate::precision::DOC),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
@@ -151,6 +154,7 @@ pub fn song_unet(
 ) -> Result<Parameters> {
     let (images, labels) = (images.get(this.like)?, labels.maybe(this.labels)?);
     let transfer = this.transfer.as_ref().map(|file| file.0.as_path());
-    let start = Start { node: this.node(), images, labels, seed: this.seed, transfer };
+    let start =
+        Start { node: this.node(), images, labels, seed: this.seed, transfer, precision: this.precision };
     start.parameters(|what| this.architecture(what), &made, &layers, &compute, &mut notes, &mut commands)
 }

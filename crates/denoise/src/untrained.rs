@@ -7,8 +7,9 @@ use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Note, Read, Shape, Shapes, Wire};
 use ports::{Architecture, Compute, Images, Labels, Parameters, Slice};
 use tensor::Array;
-use unet::Layout;
+use unet::{Layout, Precision};
 
+use crate::precision::stored;
 use crate::transfer::transfer;
 use crate::{DhariwalUNet, SongUNet};
 
@@ -101,6 +102,7 @@ pub(crate) struct Start<'a> {
     pub seed: u64,
     /// Parameters to take over from a file.
     pub transfer: Option<&'a Path>,
+    pub precision: Precision,
 }
 
 impl Start<'_> {
@@ -117,6 +119,9 @@ impl Start<'_> {
             Some(made) => made.clone(),
             None => self.first(architecture, compute, notes)?,
         };
+        // States of runs do not keep it.
+        let network = stored(self.precision, parameters.network, compute.device())?;
+        let parameters = Parameters { network, ..parameters };
         if layers.get(self.node).is_err() {
             spawn_layers(self.node, parameters.network.layout(), commands);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use philox::Key;
-use tensor::{Array, Bindings, Device, Executable, Graph, Outputs, Result, Tensor, compile};
+use tensor::{Array, Bindings, Device, Executable, Graph, Outputs, Result, Shape, Tensor, compile};
 
 use crate::Sigma;
 
@@ -87,6 +87,27 @@ impl Compute<'_, '_> {
         build: impl Fn(&mut Graph, usize),
     ) -> Result<Outputs> {
         self.run(&part_key(key, n), bindings, |graph| build(graph, n))
+    }
+
+    /// Parts of a batch, one after another on the first axis, as one tensor.
+    pub fn join(&mut self, parts: &[Tensor]) -> Result<Tensor> {
+        if let [whole] = parts {
+            return Ok(whole.clone());
+        }
+        let shapes: Vec<&Shape> = parts.iter().map(Tensor::shape).collect();
+        let name = |at: usize| format!("part {at}");
+        let bind = |bindings: Bindings, (at, part): (usize, &Tensor)| bindings.tensor(&name(at), part);
+        let bindings = parts.iter().enumerate().fold(Bindings::new(), bind);
+        let mut joined = self.run(&format!("join {shapes:?}"), &bindings, |graph| {
+            let parts: Vec<_> = shapes
+                .iter()
+                .enumerate()
+                .map(|(at, shape)| graph.input(&name(at), (*shape).clone()))
+                .collect();
+            let whole = graph.concat(&parts, 0);
+            graph.output("whole", whole);
+        })?;
+        joined.take("whole")
     }
 
     pub fn upload(&self, array: &Array) -> Result<Tensor> {

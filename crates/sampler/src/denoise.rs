@@ -58,20 +58,25 @@ pub fn denoise(
         Sigma::Each(_) => None,
     };
     let part = part.unwrap_or(denoiser);
-    let mut bindings = part.bindings().tensor("x", &x.pixels).tensor("sigma", &compute.levels(&x.sigma, n)?);
-    if let Some(rows) = labels {
-        bindings = bindings.tensor("labels", rows);
-    }
+    let sigma = compute.levels(&x.sigma, n)?;
     let scaled = x.scale() != 1.0;
-    if scaled {
-        bindings = bindings.scalar("scale", x.scale());
-    }
     // Parts of one denoiser differ in what they cost.
     let evaluations = part.evaluations();
     let key = format!("{shape} {evaluations} {scaled}");
-    let mut outputs =
-        compute.run(&key, &bindings, |graph| ask(graph, part, shape, labels.is_some(), scaled))?;
-    Ok(Denoised { pixels: outputs.take("denoised")?, evaluations })
+    let build = |graph: &mut Graph, n| ask(graph, part, &shape.with(0, n), labels.is_some(), scaled);
+    let mut denoised = Vec::new();
+    for range in compute.parts(&key, n, None, build)? {
+        let bindings = part.bindings().tensor("x", &x.pixels.rows(range.clone()));
+        let mut bindings = bindings.tensor("sigma", &sigma.rows(range.clone()));
+        if let Some(rows) = labels {
+            bindings = bindings.tensor("labels", &rows.rows(range.clone()));
+        }
+        if scaled {
+            bindings = bindings.scalar("scale", x.scale());
+        }
+        denoised.push(compute.run_part(&key, range.len(), &bindings, build)?.take("denoised")?);
+    }
+    Ok(Denoised { pixels: compute.join(&denoised)?, evaluations })
 }
 
 /// The graph of D(x / s; σ) for images of this shape.
