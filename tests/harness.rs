@@ -1,5 +1,6 @@
 //! Shared by the tests of the whole: pipelines from files and texts, and the binary in a folder of its own.
 
+pub mod gpus;
 pub mod on_paper;
 pub mod translations;
 

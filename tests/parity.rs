@@ -46,6 +46,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use fixtures::Oracle;
+use gpu::Mode;
+use mollify_tests::gpus;
 use report::Report;
 use tensor::Device;
 
@@ -57,7 +59,11 @@ fn main() -> ExitCode {
     let oracle = Oracle::find();
     println!("cases from {}", oracle.folder().display());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let devices: Vec<Arc<dyn Device>> = vec![Arc::new(tensor::Reference), Arc::new(cpu::Cpu::new(threads))];
+    let mut devices: Vec<Arc<dyn Device>> =
+        vec![Arc::new(tensor::Reference), Arc::new(cpu::Cpu::new(threads))];
+    for mode in [Mode::Trusted, Mode::Checked] {
+        devices.extend(gpus::gpu(mode).map(|gpu| gpu as Arc<dyn Device>));
+    }
     let mut report = Report::new(words);
     layers::run(&oracle, &devices, &mut report);
     nets::run(&oracle, &devices, &mut report);
