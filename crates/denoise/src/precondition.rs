@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use diffusion::Scheme;
 use pipeline::{Constant, Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Architecture, Denoise, Denoiser, Labels, LabelsOf, Parameters, Query as Question};
+use ports::{Architecture, AugmentLabels, AugmentOf, Denoise, Denoiser, Labels, LabelsOf, Parameters, Query as Question};
 use serde::Deserialize;
 use tensor::{Bindings, Graph, Shape, Value};
 
@@ -54,7 +54,8 @@ impl Node for Precondition {
             self.scheme.check_channels(channels).map_err(|what| Mistake::new("scheme.sigma_data", what))?;
         }
         let labels = inputs.of(LabelsOf(self.by.node()));
-        Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels))
+        let augment = inputs.of(AugmentOf(self.by.node()));
+        Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels).and::<AugmentLabels>(augment))
     }
 }
 
@@ -96,6 +97,10 @@ impl Denoise for PreconditionedNetwork {
 
     fn labels(&self) -> usize {
         self.parameters.network.label_dim()
+    }
+
+    fn augment(&self) -> usize {
+        self.parameters.network.augment_dim()
     }
 
     fn sigma_range(&self) -> (f64, f64) {

@@ -11,9 +11,9 @@ mod steps;
 
 pub use compute::{Compute, Machine};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas};
+pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
-pub use labels::{LabelsOf, check_labels, label_rows};
+pub use labels::{AugmentOf, LabelsOf, augment_rows, check_augment, check_labels, label_rows};
 pub use networks::{
     Architecture, Denoise, Denoiser, Gradients, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
 };
@@ -22,11 +22,12 @@ pub use steps::{Step, Times};
 
 use pipeline::{After, Engine, port};
 
-port!(Images, Sigmas, Labels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
+port!(Images, Sigmas, Labels, AugmentLabels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
 
 /// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.
 pub fn plugin(engine: &mut Engine) {
-    engine.port::<Images>().port::<Sigmas>().port::<Labels>().port::<Denoised>().port::<Step>();
+    engine.port::<Images>().port::<Sigmas>().port::<Labels>().port::<AugmentLabels>();
+    engine.port::<Denoised>().port::<Step>();
     engine.port::<Times>().port::<Seeds>().port::<Parameters>().port::<Denoiser>().port::<Gradients>();
     engine.keep::<Seeds>().keep::<Parameters>();
     engine.world.init_resource::<Gauges>();

@@ -6,7 +6,10 @@ use bevy_ecs::prelude::*;
 use diffusion::Weight;
 use philox::stream;
 use pipeline::{Inputs, Mistake, Node, Read, This, Tick, Wire};
-use ports::{Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, check_labels, label_rows};
+use ports::{
+    AugmentLabels, Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, augment_rows, check_augment,
+    check_labels, label_rows,
+};
 use serde::Deserialize;
 use tensor::{Bindings, Dtype, Tensor};
 
@@ -23,6 +26,8 @@ pub struct Gradient {
     by: Wire<Denoiser>,
     #[serde(default)]
     labels: Option<Wire<Labels>>,
+    #[serde(default)]
+    augment: Option<Wire<AugmentLabels>>,
     #[serde(default)]
     weight: Weight,
     #[serde(default)]
@@ -43,6 +48,7 @@ impl Node for Gradient {
         ("target", "the same images without"),
         ("by", "the denoiser"),
         ("labels", "what the images show, if the denoiser takes labels"),
+        ("augment", "what augmentation did to the images, if the denoiser is to be told"),
         ("weight", "the weight of each noise level: `Vp`, `Ve`, or `Edm(sigma_data: 0.5)` unless given"),
         ("micro_batch", "how many images at a time, to save memory; the result has the same bits"),
         ("seed", "which random numbers dropout takes, 0 unless given"),
@@ -56,6 +62,7 @@ impl Node for Gradient {
         inputs.same("target", self.target, self.noisy)?;
         inputs.same("by", self.by, self.noisy)?;
         check_labels(inputs, self.by, self.labels)?;
+        check_augment(inputs, self.by, self.augment)?;
         if let Some(&[.., channels]) = inputs.of(self.target).as_deref() {
             self.weight.check_channels(channels).map_err(|what| Mistake::new("weight.sigma_data", what))?;
         }
@@ -69,6 +76,7 @@ pub fn gradient(
     images: Read<Images>,
     denoisers: Read<Denoiser>,
     labels: Read<Labels>,
+    augments: Read<AugmentLabels>,
     own: Query<&Gradients>,
     tick: Res<Tick>,
     mut gauges: ResMut<Gauges>,
@@ -77,7 +85,8 @@ pub fn gradient(
     let by = denoisers.get(this.by)?.0.as_ref();
     let (_, parameters) = by.trainable().ok_or("the denoiser has no parameters that can be trained")?;
     let batch = Batch::new(images.get(this.noisy)?, images.get(this.target)?, &this, by, &compute)?;
-    let rows = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
+    let labels = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
+    let augment = augment_rows(by, augments.maybe(this.augment)?, batch.n)?;
     let arena = match own.get(this.node()) {
         Ok(own) => own.arena.clone(),
         Err(_) => compute.device().zeros(parameters.arena.shape(), Dtype::Real)?,
@@ -86,11 +95,11 @@ pub fn gradient(
     let mut losses = Vec::new();
     for range in batch.parts(this.micro_batch) {
         let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
-        if let Some(rows) = rows {
-            bindings = bindings.tensor("labels", &rows.rows(range.clone()));
+        for (name, rows) in [("labels", labels), ("augment", augment)] {
+            bindings = rows.into_iter().fold(bindings, |to, rows| to.tensor(name, &rows.rows(range.clone())));
         }
         let n = range.len();
-        let build = |graph: &mut _| gradient_graph(graph, by, &this.weight, n);
+        let build = |graph: &mut _| gradient_graph(graph, by, &this.weight, n, augment.is_some());
         losses.push(compute.run(&format!("gradient of {n}"), &bindings, build)?.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
