@@ -97,8 +97,11 @@ impl Spacing {
                 let [low, high] = [sigma_min, sigma_max].map(|sigma| sigma * sigma);
                 (0..steps).map(|i| (high * (low / high).powf(share(i))).sqrt()).collect()
             }
+            Self::Iddpm { timesteps, .. } if !(2..=MOST_TIMESTEPS).contains(&timesteps) => {
+                return Err(TimeStepsError::Constants(self));
+            }
             Self::Iddpm { c_1, c_2, timesteps } => {
-                let table = IddpmLevels::new(c_1, c_2, timesteps.min(MOST_TIMESTEPS));
+                let table = IddpmLevels::new(c_1, c_2, timesteps);
                 let known = |level: &f64| (sigma_min..=sigma_max).contains(level);
                 entries(&table.all().iter().copied().filter(known).collect::<Vec<_>>(), steps)?
             }
@@ -171,6 +174,11 @@ impl fmt::Display for TimeStepsError {
             }
             Self::Constants(Spacing::Vp { epsilon_s }) => {
                 write!(f, "`epsilon_s` must be above 0 and far below 1, such as 0.001, not {epsilon_s}")
+            }
+            Self::Constants(Spacing::Iddpm { timesteps, .. })
+                if !(2..=MOST_TIMESTEPS).contains(timesteps) =>
+            {
+                write!(f, "`timesteps` is {timesteps}, expected 2 to {MOST_TIMESTEPS}, such as 1000")
             }
             Self::Constants(Spacing::Iddpm { .. }) => {
                 write!(

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod check;
+mod explain;
 mod import;
 mod info;
 mod kinds;
@@ -27,6 +28,7 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
         Command::Check { files, settings, mermaid } => {
             done(check::check(&files, &settings.settings, mermaid, plugins))
         }
+        Command::Explain { file, settings } => done(explain::explain(&file, &settings.settings, plugins)),
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
         Command::Import { file, out, ema, images } => {

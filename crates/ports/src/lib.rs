@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod compute;
+mod explain;
 mod gauges;
 mod images;
 mod keep;
@@ -10,6 +11,7 @@ mod run;
 mod steps;
 
 pub use compute::{Compute, Machine};
+pub use explain::{Curve, Explain, Explainers, Fact, Others, explain};
 pub use gauges::{Gauges, read_gauges};
 pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
@@ -26,8 +28,13 @@ port!(Images, Sigmas, Labels, AugmentLabels, Denoised, Step, Times, Seeds, Param
 
 /// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.
 pub fn plugin(engine: &mut Engine) {
-    engine.port::<Images>().port::<Sigmas>().port::<Labels>().port::<AugmentLabels>();
-    engine.port::<Denoised>().port::<Step>();
+    engine
+        .port::<Images>()
+        .port::<Sigmas>()
+        .port::<Labels>()
+        .port::<AugmentLabels>()
+        .port::<Denoised>()
+        .port::<Step>();
     engine.port::<Times>().port::<Seeds>().port::<Parameters>().port::<Denoiser>().port::<Gradients>();
     engine.keep::<Seeds>().keep::<Parameters>();
     engine.world.init_resource::<Gauges>();

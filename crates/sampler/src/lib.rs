@@ -48,6 +48,7 @@ pub use trajectory::{Trajectory, trajectory};
 pub use unipc::{Corrected, UniPC, unipc};
 
 use pipeline::{After, Engine};
+use ports::explain;
 
 /// The kinds of Algorithm 2, those of other solvers, and those that write pictures.
 pub fn plugin(engine: &mut Engine) {
@@ -58,6 +59,12 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<DpmPP, _>(dpm_pp).node::<DpmPPSde, _>(dpm_pp_sde).node::<Ancestral, _>(ancestral);
     engine.node::<Restart, _>(restart);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
+    explain::<TimeSteps>(engine);
+    explain::<Restart>(engine);
+    explain::<Trajectory>(engine);
+    explain::<Churn>(engine);
+    explain::<Denoise>(engine);
+    explain::<Euler>(engine);
     engine.keep::<Tiles>();
     engine.add_systems(After, evaluations::tell_evaluations);
 }

@@ -7,8 +7,8 @@ use diffusion::Weight;
 use philox::stream;
 use pipeline::{Inputs, Mistake, Node, Read, This, Tick, Wire};
 use ports::{
-    AugmentLabels, Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, augment_rows, check_augment,
-    check_labels, label_rows,
+    AugmentLabels, Compute, Denoise, Denoiser, Explain, Fact, Gauges, Gradients, Images, Labels, Others,
+    augment_rows, check_augment, check_labels, label_rows,
 };
 use serde::Deserialize;
 use tensor::{Bindings, Dtype, Tensor};
@@ -67,6 +67,18 @@ impl Node for Gradient {
             self.weight.check_channels(channels).map_err(|what| Mistake::new("weight.sigma_data", what))?;
         }
         Ok(pipeline::Shapes::default())
+    }
+}
+
+impl Explain for Gradient {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let weight = self.weight.clone();
+        let sigma_data = match &self.weight {
+            Weight::Edm { sigma_data } => Some(Fact::SigmaData(sigma_data.of(0))),
+            Weight::Vp | Weight::Ve => None,
+        };
+        let weight = Fact::column("weight", move |sigma| weight.lambda(sigma, 0));
+        [weight].into_iter().chain(sigma_data).collect()
     }
 }
 
