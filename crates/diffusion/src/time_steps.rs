@@ -84,6 +84,9 @@ impl Spacing {
         if steps < 2 {
             return Err(TimeStepsError::TooFewSteps(steps));
         }
+        if matches!(self, Self::Vp { epsilon_s } if epsilon_s >= 1.0) {
+            return Err(TimeStepsError::Constants(self));
+        }
         if !(sigma_min > 0.0 && sigma_max > sigma_min && sigma_max.is_finite()) {
             return Err(TimeStepsError::Range { sigma_min, sigma_max });
         }
