@@ -34,6 +34,7 @@ pub use denoise::{Denoise, denoise};
 pub use dpm_pp::{DpmPP, dpm_pp};
 pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
 pub use euler::{Euler, euler, euler_step};
+pub use evaluations::tell_evaluations;
 pub use heun::{Heun, Point, heun, heun_step};
 pub use ipndm::{Ipndm, ipndm};
 pub use latents::{Latents, latent, latents};
@@ -66,5 +67,5 @@ pub fn plugin(engine: &mut Engine) {
     explain::<Denoise>(engine);
     explain::<Euler>(engine);
     engine.keep::<Tiles>();
-    engine.add_systems(After, evaluations::tell_evaluations);
+    engine.add_systems(After, tell_evaluations);
 }
