@@ -30,7 +30,7 @@ macro_rules! assert_ran {
 fn help_says_what_there_is() {
     let mollify = folder();
     assert_ran!("help", mollify.succeed(&["--help"]));
-    for command in ["run", "check", "kinds", "info", "snapshot"] {
+    for command in ["run", "check", "explain", "kinds", "info", "import", "snapshot"] {
         assert_ran!(format!("help_{command}"), mollify.succeed(&[command, "--help"]));
     }
 }
@@ -95,6 +95,54 @@ fn check_shows_every_mistake_or_the_resolved_pipeline() {
     assert_ran!("check_toy", mollify.succeed(&["check", "toy.ron", "--set", "steps=4"]));
     assert_ran!("check_mermaid", mollify.succeed(&["check", "toy.ron", "--mermaid"]));
     assert_ran!("check_several", mollify.fail(&["check", "broken.ron", "missing.ron", "toy.ron"]));
+}
+
+#[test]
+fn explain_shows_what_choices_come_to_and_where_they_fight() {
+    let mollify = folder();
+    assert_ran!("explain_toy", mollify.succeed(&["explain", "toy.ron"]));
+    assert_ran!("explain_tiny", mollify.succeed(&["explain", "tiny.ron"]));
+    let fighting = [
+        ("net.scheme", "Ve()"),
+        ("average.scheme", "Ve()"),
+        ("grads.weight", "Edm(sigma_data: 0.1)"),
+        ("sigmas.mean", "12.0"),
+        ("sigmas.std", "0.5"),
+        ("hat.amount", "50.0"),
+    ];
+    let settings: Vec<String> =
+        fighting.iter().map(|(path, value)| format!("--set={path}={value}")).collect();
+    let args: Vec<&str> =
+        ["explain", "tiny.ron"].into_iter().chain(settings.iter().map(String::as_str)).collect();
+    assert_ran!("explain_fighting", mollify.succeed(&args));
+    assert_ran!(
+        "explain_idle_churn",
+        mollify.succeed(&["explain", "toy.ron", "--set", "hat.min=49.0", "--set", "steps=4"])
+    );
+    assert_ran!("explain_broken", mollify.fail(&["explain", "toy.ron", "--set", "hat.min=100.0"]));
+    assert_ran!("explain_one_step", mollify.fail(&["explain", "toy.ron", "--set", "steps=1"]));
+}
+
+#[test]
+fn explain_knows_the_price_of_an_image() {
+    let mollify = folder();
+    let euler = r#"(base: "toy.ron", nodes: { "x": Trajectory(next: "euler"), "second": None, "heun": None, "files": Grid(x: "euler") })"#;
+    mollify.write("euler.ron", euler);
+    let restart = r#"(base: "toy.ron", nodes: {
+        "again": Restart(times: "times", min: 0.1, max: 2.0, steps: 3, repeat: 2),
+        "x":     Trajectory(times: "again"),
+        "start": Latents(times: "again"),
+    })"#;
+    mollify.write("restart.ron", restart);
+    for (file, nfe) in [("toy.ron", 13), ("euler.ron", 7), ("restart.ron", 25)] {
+        let settings = ["--set", "steps=7", "--set", r#"seeds="0-3""#];
+        let told = mollify.succeed(&[&["explain", file][..], &settings].concat()).stdout;
+        assert!(told.contains(&format!("{nfe} evaluations of networks")), "{told}");
+        mollify.succeed(&[&["run", file, "--quiet"][..], &settings].concat());
+        let metrics = mollify.read(&format!("runs/{}/metrics.jsonl", file.trim_end_matches(".ron")));
+        let metrics = String::from_utf8(metrics).expect("text");
+        assert!(metrics.contains(&format!("\"nfe\": {nfe}.0")), "{file}: {metrics}");
+    }
 }
 
 #[test]

@@ -23,8 +23,8 @@ fn import(mollify: &Mollify, file: &str, options: &[&str]) {
 
 /// The newest state of the tiny run's folder, and where it is.
 fn newest(mollify: &Mollify) -> (String, RunState) {
-    let states = mollify.files("runs/tiny").into_iter().map(|(name, _)| name);
-    let newest = states.filter(|name| name.contains("/state-")).next_back().expect("a state");
+    let mut states = mollify.files("runs/tiny").into_iter().map(|(name, _)| name);
+    let newest = states.rfind(|name| name.contains("/state-")).expect("a state");
     let state = read_state(&mollify.path(&newest)).expect("a good state");
     (newest, state)
 }
@@ -33,8 +33,8 @@ fn newest(mollify: &Mollify) -> (String, RunState) {
 fn as_imported(mollify: &Mollify, to: &Path) {
     // Later ones are of the sampling that follows.
     let state = read_state(&mollify.path("runs/tiny/state-0000000004.safetensors")).expect("a good state");
-    let weights = mollify.files("runs/tiny").into_iter().map(|(name, _)| name);
-    let weights = weights.filter(|name| name.ends_with("-adam.safetensors")).next_back().expect("weights");
+    let mut weights = mollify.files("runs/tiny").into_iter().map(|(name, _)| name);
+    let weights = weights.rfind(|name| name.ends_with("-adam.safetensors")).expect("weights");
     let mut metadata = read_weights(&mollify.path(&weights)).expect("weights").metadata;
     metadata.insert("steps".into(), state.tick.to_string());
     let rename = |name: &str| {

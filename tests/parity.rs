@@ -5,6 +5,8 @@
 //! `tests/fixtures/oracle`, or under the folder in `MOLLIFY_ORACLE` (relative to the workspace). Words keep the cases
 //! whose group or name has them.
 
+#[path = "parity/algorithm.rs"]
+mod algorithm;
 #[path = "parity/augment.rs"]
 mod augment;
 #[path = "parity/compare.rs"]

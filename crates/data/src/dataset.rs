@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use bevy_ecs::relationship::RelationshipTarget;
 use pipeline::{Edge, Feed, Inputs, Mistake, Node, Outgoing, Port, Shape, Shapes, This};
-use ports::{Compute, Images, Labels};
+use ports::{Compute, Explain, Fact, Images, Labels, Others};
 use serde::Deserialize;
 
 use crate::folder::Folder;
-use crate::pictures::{Batch, Order, Pictures, Seen};
+use crate::pictures::{Batch, Order, Pictures, Seen, spread};
 use crate::{batch_size, positive};
 
 /// Batches that each loader thread may be ahead.
@@ -66,6 +66,13 @@ impl Node for Dataset {
         let folder = Folder::list(&self.at, self.max_images).map_err(|what| Mistake::new("at", what))?;
         let (image, labels) = (Shape::from(folder.shape()), Shape::from([folder.classes()]));
         Ok(Shapes::of::<Images>(image).and::<Labels>(labels))
+    }
+}
+
+impl Explain for Dataset {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let folder = self.at.exists().then(|| Folder::open(&self.at, self.max_images).ok()).flatten();
+        folder.map_or_else(Vec::new, |folder| spread(&folder))
     }
 }
 

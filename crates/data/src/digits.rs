@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use bevy_ecs::prelude::*;
 use flate2::read::GzDecoder;
 use pipeline::{Inputs, Mistake, Node, Shapes, This};
-use ports::{Compute, Images, Labels};
+use ports::{Compute, Explain, Fact, Images, Labels, Others};
 use serde::Deserialize;
 
 use crate::batch_size;
-use crate::pictures::{Order, Pictures, Seen};
+use crate::pictures::{Order, Pictures, Seen, spread};
 
 const FILE: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
@@ -39,6 +39,12 @@ impl Node for Digits {
 
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
         Ok(Shapes::of::<Images>(pipeline::Shape::from([8, 8, 1])).and::<Labels>(pipeline::Shape::from([10])))
+    }
+}
+
+impl Explain for Digits {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        spread(Unpacked::get())
     }
 }
 

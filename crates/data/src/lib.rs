@@ -21,6 +21,7 @@ pub use pictures::{Batch, Order, Pictures, Seen};
 pub use save::{Paths, SaveDenoised, SaveImages, save_denoised, save_images};
 
 use pipeline::{Engine, Mistake};
+use ports::explain;
 
 /// Teaches the kinds of this crate.
 pub fn plugin(engine: &mut Engine) {
@@ -28,6 +29,8 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<LoadImages, _>(load_images).node::<LoadLabels, _>(load_labels);
     engine.node::<LoadSigmas, _>(load_sigmas).node::<LoadDenoised, _>(load_denoised);
     engine.node::<SaveImages, _>(save_images).node::<SaveDenoised, _>(save_denoised);
+    explain::<Digits>(engine);
+    explain::<Dataset>(engine);
     engine.keep::<Seen>();
 }
 

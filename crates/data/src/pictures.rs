@@ -5,7 +5,7 @@ use std::ops::Range;
 use bevy_ecs::prelude::*;
 use philox::{Key, bits, permute, stream};
 use pipeline::keep_plain;
-use ports::{Compute, Images, Labels};
+use ports::{Compute, Fact, Images, Labels};
 use serde::{Deserialize, Serialize};
 use tensor::Array;
 
@@ -96,4 +96,20 @@ impl Batch {
         let labels = Labels { rows, classes: (classes > 0).then_some(self.classes) };
         Ok((images, labels, Seen(before + n as u64)))
     }
+}
+
+/// The standard deviation of pictures, spread over the whole set, as a node may tell it.
+pub(crate) fn spread(set: &dyn Pictures) -> Vec<Fact> {
+    const MOST: usize = 500;
+    let pictures = set.count().min(MOST);
+    let mut pixels = Vec::new();
+    for i in 0..pictures {
+        if set.read(i * set.count() / pictures, &mut pixels).is_err() {
+            return Vec::new();
+        }
+    }
+    let count = pixels.len().max(1) as f64;
+    let mean = pixels.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+    let variance = pixels.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / count;
+    vec![Fact::Data { std: variance.sqrt(), pictures }]
 }

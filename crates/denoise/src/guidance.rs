@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use pipeline::{Constant, Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Denoise, Denoiser, Labels, LabelsOf, Query as Question};
+use ports::{Denoise, Denoiser, Explain, Fact, Labels, LabelsOf, Others, Query as Question};
 use serde::Deserialize;
 use tensor::{Binary, Bindings, Expr, Graph, Shape, Value};
 
@@ -82,6 +82,23 @@ impl Node for Guidance {
             _ => {}
         }
         Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels))
+    }
+}
+
+impl Explain for Guidance {
+    fn explain(&self, others: &Others) -> Vec<Fact> {
+        let evaluations = |node| {
+            let found = others.find(node, |fact| match fact {
+                Fact::Evaluations(of) => Some(of),
+                _ => None,
+            });
+            found.unwrap_or_else(|| Arc::new(|_| 1.0))
+        };
+        let (by, from) = (self.by.node(), self.from.unwrap_or(self.by).node());
+        let (of_by, of_from, range) = (evaluations(by), evaluations(from), self.min..=self.max);
+        let both = move |sigma: f64| of_by(sigma) + if range.contains(&sigma) { of_from(sigma) } else { 0.0 };
+        let inner = others.facts(by).into_iter().filter(|fact| !matches!(fact, Fact::Evaluations(_)));
+        inner.chain([Fact::Evaluations(Arc::new(both))]).collect()
     }
 }
 

@@ -28,6 +28,7 @@ pub use untrained::planned;
 pub use weights::{Trained, newest_weights, read_network};
 
 use pipeline::Engine;
+use ports::explain;
 
 /// The kinds that make networks and denoisers.
 pub fn plugin(engine: &mut Engine) {
@@ -35,4 +36,7 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<Precondition, _>(precondition);
     engine.node::<Network, _>(network).node::<Points, _>(points).node::<Ideal, _>(ideal);
     engine.node::<Guidance, _>(guidance);
+    explain::<Precondition>(engine);
+    explain::<Network>(engine);
+    explain::<Guidance>(engine);
 }

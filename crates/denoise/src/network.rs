@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
 use pipeline::{Constant, Inputs, Mistake, Node, Shape, Shapes, This};
-use ports::{Compute, Denoiser, Labels, Parameters};
+use ports::{Compute, Denoiser, Explain, Fact, Labels, Others, Parameters};
 use serde::Deserialize;
 use tensor::Array;
 use unet::Precision;
 
 use crate::precision::{DOC, stored};
+use crate::precondition::facts;
 use crate::{PreconditionedNetwork, Trained, read_network};
 
 /// Settings of the network.
@@ -42,6 +43,13 @@ impl Node for Network {
         let Trained { network, .. } = read_network(&self.file).map_err(|what| Mistake::new("file", what))?;
         let (image, labels) = (Shape::from(network.image()), Shape::from([network.label_dim()]));
         Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels))
+    }
+}
+
+impl Explain for Network {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let trained = self.file.exists().then(|| read_network(&self.file).ok()).flatten();
+        trained.map_or_else(Vec::new, |trained| facts(&trained.recipe.scheme))
     }
 }
 

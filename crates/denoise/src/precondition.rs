@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use diffusion::Scheme;
 use pipeline::{Constant, Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Architecture, Denoise, Denoiser, Labels, LabelsOf, Parameters, Query as Question};
+use ports::{
+    Architecture, AugmentLabels, AugmentOf, Denoise, Denoiser, Explain, Fact, Labels, LabelsOf, Others,
+    Parameters, Query as Question,
+};
 use serde::Deserialize;
 use tensor::{Bindings, Graph, Shape, Value};
 
@@ -54,8 +57,37 @@ impl Node for Precondition {
             self.scheme.check_channels(channels).map_err(|what| Mistake::new("scheme.sigma_data", what))?;
         }
         let labels = inputs.of(LabelsOf(self.by.node()));
-        Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels))
+        let augment = inputs.of(AugmentOf(self.by.node()));
+        Ok(Shapes::of::<Denoiser>(image).and::<Labels>(labels).and::<AugmentLabels>(augment))
     }
+}
+
+impl Explain for Precondition {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        facts(&self.scheme)
+    }
+}
+
+/// What follows from a preconditioning; of several channels the first is told.
+pub(crate) fn facts(scheme: &Scheme) -> Vec<Fact> {
+    let column = |name, of: fn(diffusion::Coefficients) -> f64| {
+        let scheme = scheme.clone();
+        Fact::column(name, move |sigma| of(scheme.coefficients(sigma, 0)))
+    };
+    let (low, high) = scheme.sigma_range();
+    let rounding = scheme.clone();
+    let levels = Fact::Levels { low, high, round: Arc::new(move |sigma| rounding.round_sigma(sigma)) };
+    let sigma_data = match scheme {
+        Scheme::Edm { sigma_data } => Some(Fact::SigmaData(sigma_data.of(0))),
+        _ => None,
+    };
+    let columns = [
+        column("c_skip", |at| at.c_skip),
+        column("c_out", |at| at.c_out),
+        column("c_in", |at| at.c_in),
+        column("c_noise", |at| at.c_noise),
+    ];
+    columns.into_iter().chain([levels]).chain(sigma_data).collect()
 }
 
 /// Puts a network and its preconditioning together.
@@ -96,6 +128,10 @@ impl Denoise for PreconditionedNetwork {
 
     fn labels(&self) -> usize {
         self.parameters.network.label_dim()
+    }
+
+    fn augment(&self) -> usize {
+        self.parameters.network.augment_dim()
     }
 
     fn sigma_range(&self) -> (f64, f64) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Note, Read, Shape, Shapes, Wire};
-use ports::{Architecture, Compute, Images, Labels, Parameters, Slice};
+use ports::{Architecture, AugmentLabels, Compute, Images, Labels, Parameters, Slice};
 use tensor::Array;
 use unet::{Layout, Precision};
 
@@ -28,6 +28,7 @@ pub(crate) fn shapes(
     architecture: impl FnOnce(For) -> Architecture,
 ) -> Result<Shapes, Mistake> {
     let (image, label_dim) = (inputs.of(like), label_dim(inputs, labels));
+    let mut augment = None;
     if label_dim == Some(0) && labels.is_some() {
         let mistake = Mistake::new("labels", "these images have no labels");
         return Err(mistake.help("leave out `labels` for an unconditional network"));
@@ -40,8 +41,11 @@ pub(crate) fn shapes(
             let what = format!("`out_channels` is {out}, expected at least the {c} channels of the images");
             return Err(Mistake::new("out_channels", what));
         }
+        augment = Some(network.augment_dim()).filter(|length| *length > 0);
     }
-    Ok(Shapes::of::<Parameters>(image).and::<Labels>(label_dim.map(|labels| Shape::from([labels]))))
+    let one = |length: usize| Shape::from([length]);
+    let shapes = Shapes::of::<Parameters>(image).and::<Labels>(label_dim.map(one));
+    Ok(shapes.and::<AugmentLabels>(augment.map(one)))
 }
 
 /// The length of the labels, `None` while it is unknown.

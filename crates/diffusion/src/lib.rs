@@ -20,7 +20,10 @@ pub use churn::Churn;
 pub use iddpm::{C_1, C_2, IddpmLevels, TIMESTEPS};
 pub use multistep::{Update, ancestral, deis, dpm_pp, dpm_pp_sde, ipndm, lms, unipc_corrector};
 pub use nfe::nfe;
-pub use noise_level::{P_MEAN, P_STD, log_normal, log_uniform, vp_uniform};
+pub use noise_level::{
+    P_MEAN, P_STD, log_normal, log_normal_density, log_uniform, log_uniform_density, vp_uniform,
+    vp_uniform_density,
+};
 pub use precondition::{Coefficients, Scheme};
 pub use ramp::{ema_beta, ema_halflife, learning_rate};
 pub use schedule::{Path, Scaling, Schedule, Slope};

@@ -84,6 +84,9 @@ impl Spacing {
         if steps < 2 {
             return Err(TimeStepsError::TooFewSteps(steps));
         }
+        if matches!(self, Self::Vp { epsilon_s } if epsilon_s >= 1.0) {
+            return Err(TimeStepsError::Constants(self));
+        }
         if !(sigma_min > 0.0 && sigma_max > sigma_min && sigma_max.is_finite()) {
             return Err(TimeStepsError::Range { sigma_min, sigma_max });
         }
@@ -97,8 +100,11 @@ impl Spacing {
                 let [low, high] = [sigma_min, sigma_max].map(|sigma| sigma * sigma);
                 (0..steps).map(|i| (high * (low / high).powf(share(i))).sqrt()).collect()
             }
+            Self::Iddpm { timesteps, .. } if !(2..=MOST_TIMESTEPS).contains(&timesteps) => {
+                return Err(TimeStepsError::Constants(self));
+            }
             Self::Iddpm { c_1, c_2, timesteps } => {
-                let table = IddpmLevels::new(c_1, c_2, timesteps.min(MOST_TIMESTEPS));
+                let table = IddpmLevels::new(c_1, c_2, timesteps);
                 let known = |level: &f64| (sigma_min..=sigma_max).contains(level);
                 entries(&table.all().iter().copied().filter(known).collect::<Vec<_>>(), steps)?
             }
@@ -171,6 +177,11 @@ impl fmt::Display for TimeStepsError {
             }
             Self::Constants(Spacing::Vp { epsilon_s }) => {
                 write!(f, "`epsilon_s` must be above 0 and far below 1, such as 0.001, not {epsilon_s}")
+            }
+            Self::Constants(Spacing::Iddpm { timesteps, .. })
+                if !(2..=MOST_TIMESTEPS).contains(timesteps) =>
+            {
+                write!(f, "`timesteps` is {timesteps}, expected 2 to {MOST_TIMESTEPS}, such as 1000")
             }
             Self::Constants(Spacing::Iddpm { .. }) => {
                 write!(

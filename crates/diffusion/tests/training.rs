@@ -103,3 +103,31 @@ fn settings_default_to_the_paper_and_refuse_what_cannot_be() {
     assert!(ron::from_str::<Spacing>("Edm(rho: -7.0)").is_err());
     assert!(ron::from_str::<Spacing>("Karras(rho: 7.0)").is_err());
 }
+
+/// A draw u has the density 1, so that of ln(sigma) is |du / d ln(sigma)|.
+#[test]
+fn densities_are_those_of_the_draws() {
+    use mollify_diffusion::{
+        EPSILON_T, Vp, log_uniform, log_uniform_density, vp_uniform, vp_uniform_density,
+    };
+    let slope = |draw: &dyn Fn(f64) -> f64, u: f64| {
+        let step = 1e-6;
+        2.0 * step / (draw(u + step).ln() - draw(u - step).ln()).abs()
+    };
+    for u in [0.1, 0.3, 0.5, 0.7, 0.9] {
+        let ve = |u: f64| log_uniform(u, 0.02, 100.0);
+        assert!((log_uniform_density(ve(u), 0.02, 100.0) / slope(&ve, u) - 1.0).abs() < 1e-6);
+        let vp = |u: f64| vp_uniform(u, Vp::default(), EPSILON_T);
+        assert!((vp_uniform_density(vp(u), Vp::default(), EPSILON_T) / slope(&vp, u) - 1.0).abs() < 1e-6);
+    }
+    assert_eq!(log_uniform_density(101.0, 0.02, 100.0), 0.0);
+    assert_eq!(vp_uniform_density(1000.0, Vp::default(), EPSILON_T), 0.0);
+}
+
+#[test]
+fn the_density_of_normal_draws_is_one_in_all() {
+    let step = 0.01;
+    let density = |i: i32| mollify_diffusion::log_normal_density((f64::from(i) * step).exp(), -1.2, 1.2);
+    let all: f64 = (-1200..1200).map(density).sum::<f64>() * step;
+    assert!((all - 1.0).abs() < 1e-9, "{all}");
+}

@@ -48,6 +48,18 @@ pub(crate) enum Command {
         #[arg(long)]
         mermaid: bool,
     },
+    /// Show what the choices in a pipeline come to, and where they fight each other
+    ///
+    /// Wires the file without running it. Prints the preconditioning, loss weight and density of training at a dozen noise
+    /// levels, the time steps of sampling with the churn and the price of an image, and warnings.
+    #[command(after_help = "Example: mollify explain pipelines/quickstart.ron --set steps=40")]
+    Explain {
+        /// The pipeline; of a sweep the first point
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// List the kinds of nodes, or explain one
     #[command(after_help = "Example: mollify kinds Euler")]
     Kinds {

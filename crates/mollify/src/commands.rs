@@ -2,6 +2,7 @@
 
 mod check;
 mod devices;
+mod explain;
 mod import;
 mod info;
 mod kinds;
@@ -28,6 +29,7 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
         Command::Check { files, settings, mermaid } => {
             done(check::check(&files, &settings.settings, mermaid, plugins))
         }
+        Command::Explain { file, settings } => done(explain::explain(&file, &settings.settings, plugins)),
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
         Command::Devices => done(devices::devices()),

@@ -4,6 +4,7 @@ mod adopt;
 mod args;
 mod commands;
 mod device;
+mod explanation;
 mod goal;
 mod interrupt;
 mod metrics;

@@ -33,22 +33,25 @@ struct Progress {
     from: Option<u64>,
     loss: f64,
     losses: u32,
+    /// What the last images that have arrived have cost, each.
+    nfe: Option<f64>,
 }
 
 /// Shows the progress of this engine's run on the standard error.
 pub(crate) fn show(engine: &mut Engine) {
     engine.world.insert_resource(Progress::new(engine.world.resource::<Act>().0));
-    engine.add_systems(After, (note_losses, tell).chain().after(ports::read_gauges));
+    engine
+        .add_systems(After, (note, tell).chain().after(ports::read_gauges).after(sampler::tell_evaluations));
 }
 
 impl Progress {
     fn new(act: usize) -> Self {
         let now = Instant::now();
         let bar = io::stderr().is_terminal().then(new_bar);
-        Self { bar, act, began: now, told: now, from: None, loss: 0.0, losses: 0 }
+        Self { bar, act, began: now, told: now, from: None, loss: 0.0, losses: 0, nfe: None }
     }
 
-    /// `76800 of 150016 images, loss 0.4312, 950 images/s, 1:17 left`.
+    /// `76800 of 150016 images, loss 0.4312, 950 images/s, 1:17 left`, or `64 of 64 images, NFE 35, 310 images/s`.
     fn line(&self, tick: u64, goal: Option<Goal>) -> String {
         let mut parts = Vec::new();
         match goal {
@@ -58,6 +61,7 @@ impl Progress {
         if self.losses > 0 {
             parts.push(format!("loss {:.4}", self.loss));
         }
+        parts.extend(self.nfe.map(|nfe| format!("NFE {nfe}")));
         if let (Some(Goal { done, of }), Some(from)) = (goal, self.from) {
             let rate = done.saturating_sub(from) as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
             if rate > 0.0 {
@@ -78,12 +82,18 @@ fn new_bar() -> ProgressBar {
     bar
 }
 
-/// Keeps a running mean of the loss.
-fn note_losses(mut metrics: MessageReader<Metric>, mut progress: ResMut<Progress>) {
-    for metric in metrics.read().filter(|metric| metric.name == "loss" && metric.value.is_finite()) {
-        progress.losses = progress.losses.saturating_add(1);
-        let weight = f64::from(progress.losses).min(WINDOW).recip();
-        progress.loss += (metric.value - progress.loss) * weight;
+/// Keeps a running mean of the loss, and what images cost.
+fn note(mut metrics: MessageReader<Metric>, mut progress: ResMut<Progress>) {
+    for metric in metrics.read() {
+        match metric.name {
+            "loss" if metric.value.is_finite() => {
+                progress.losses = progress.losses.saturating_add(1);
+                let weight = f64::from(progress.losses).min(WINDOW).recip();
+                progress.loss += (metric.value - progress.loss) * weight;
+            }
+            "nfe" => progress.nfe = Some(metric.value),
+            _ => {}
+        }
     }
 }
 
@@ -154,5 +164,7 @@ mod tests {
         progress.losses = 3;
         let goal = Goal { done: 640, of: 1000 };
         assert_eq!(progress.line(10, Some(goal)), "640 of 1000 images, loss 0.4313");
+        progress.nfe = Some(35.0);
+        assert_eq!(progress.line(10, Some(goal)), "640 of 1000 images, loss 0.4313, NFE 35");
     }
 }

@@ -47,7 +47,10 @@ impl Values {
     }
 
     /// The numbers of everything that a node made last, by port.
-    pub(crate) fn of(world: &World, node: Entity) -> Result<Vec<(&'static str, Numbers)>> {
+    ///
+    /// # Errors
+    /// If the device cannot tell them.
+    pub fn of(world: &World, node: Entity) -> Result<Vec<(&'static str, Numbers)>> {
         let (Some(values), Some(machine)) = (world.get_resource::<Self>(), world.get_resource::<Machine>())
         else {
             return Ok(Vec::new());

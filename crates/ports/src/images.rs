@@ -62,6 +62,10 @@ pub struct Labels {
     pub classes: Option<Vec<u32>>,
 }
 
+/// What augmentation did to images, for networks that are told: `[n, length]`, zeros where nothing was done.
+#[derive(Component, Clone, Debug)]
+pub struct AugmentLabels(pub Tensor);
+
 /// What a denoiser makes of images.
 #[derive(Component, Clone, Debug)]
 pub struct Denoised {

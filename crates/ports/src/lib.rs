@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod compute;
+mod explain;
 mod gauges;
 mod images;
 mod keep;
@@ -10,10 +11,11 @@ mod run;
 mod steps;
 
 pub use compute::{Compute, Machine};
+pub use explain::{Curve, Explain, Explainers, Fact, Others, explain};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{Denoised, Images, Labels, Seeds, Sigma, Sigmas};
+pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
-pub use labels::{LabelsOf, check_labels, label_rows};
+pub use labels::{AugmentOf, LabelsOf, augment_rows, check_augment, check_labels, label_rows};
 pub use networks::{
     Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
 };
@@ -22,11 +24,17 @@ pub use steps::{Step, Times};
 
 use pipeline::{After, Engine, port};
 
-port!(Images, Sigmas, Labels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
+port!(Images, Sigmas, Labels, AugmentLabels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
 
 /// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.
 pub fn plugin(engine: &mut Engine) {
-    engine.port::<Images>().port::<Sigmas>().port::<Labels>().port::<Denoised>().port::<Step>();
+    engine
+        .port::<Images>()
+        .port::<Sigmas>()
+        .port::<Labels>()
+        .port::<AugmentLabels>()
+        .port::<Denoised>()
+        .port::<Step>();
     engine.port::<Times>().port::<Seeds>().port::<Parameters>().port::<Denoiser>().port::<Gradients>();
     engine.keep::<Seeds>().keep::<Parameters>();
     engine.world.init_resource::<Gauges>();

@@ -92,6 +92,11 @@ pub trait Denoise: Send + Sync {
     /// The length of a label; 0 where there are none.
     fn labels(&self) -> usize;
 
+    /// The length of an augmentation label; 0 where there are none.
+    fn augment(&self) -> usize {
+        0
+    }
+
     /// The noise levels it can be asked about.
     fn sigma_range(&self) -> (f64, f64) {
         (0.0, f64::INFINITY)

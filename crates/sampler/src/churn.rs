@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use philox::{Key, stream};
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Denoiser, Images, Seeds, Step};
+use ports::{Compute, Denoiser, Explain, Fact, Images, Others, Seeds, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Distribution, Graph, Value};
 
@@ -73,6 +73,18 @@ impl Node for Churn {
     }
 }
 
+impl Explain for Churn {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        vec![Fact::Churn(self.amounts()), Fact::After(self.x.node())]
+    }
+}
+
+impl Churn {
+    fn amounts(&self) -> diffusion::Churn {
+        diffusion::Churn { amount: self.amount, min: self.min, max: self.max, noise: self.noise }
+    }
+}
+
 /// x̂ = keep · x + std · ε: what is left of the images at their new scale, and fresh noise (lines 4 and 6).
 pub fn add_noise(graph: &mut Graph, x: Value, noise: Value, [keep, std]: [Value; 2]) -> Value {
     graph.map(&[x, noise, keep, std], |v| v(0) * v(2) + v(1) * v(3))
@@ -88,7 +100,7 @@ pub fn churn(
 ) -> Result<Images> {
     let x = images.get(this.x)?;
     let Step { path, at, index, .. } = place(x)?;
-    let churn = diffusion::Churn { amount: this.amount, min: this.min, max: this.max, noise: this.noise };
+    let churn = this.amounts();
     let hat = raised(place(x)?, churn, denoisers.maybe(this.by)?);
     if hat.at == at {
         return Ok(moved(x, x.pixels.clone(), hat));

@@ -2,7 +2,10 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Denoised, Denoiser, Images, Labels, Query, Sigma, check_labels, label_rows};
+use ports::{
+    Compute, Denoised, Denoiser, Explain, Fact, Images, Labels, Others, Query, Sigma, check_labels,
+    label_rows,
+};
 use serde::Deserialize;
 use tensor::{Graph, Shape};
 
@@ -31,6 +34,12 @@ impl Node for Denoise {
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
         check_labels(inputs, self.by, self.labels)?;
         Ok(Shapes::of::<Denoised>(inputs.same("x", self.x, self.by)?))
+    }
+}
+
+impl Explain for Denoise {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        vec![Fact::After(self.x.node()), Fact::Asks(self.by.node())]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Denoised, Images, Step};
+use ports::{Compute, Denoised, Explain, Fact, Images, Others, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Graph, Value};
 
@@ -50,6 +50,12 @@ impl Node for Euler {
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
         Ok(Shapes::of::<Images>(inputs.same("denoised", self.denoised, self.x)?))
+    }
+}
+
+impl Explain for Euler {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        vec![Fact::After(self.x.node()), Fact::Ahead]
     }
 }
 

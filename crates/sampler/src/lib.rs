@@ -34,6 +34,7 @@ pub use denoise::{Denoise, denoise};
 pub use dpm_pp::{DpmPP, dpm_pp};
 pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
 pub use euler::{Euler, euler, euler_step};
+pub use evaluations::tell_evaluations;
 pub use heun::{Heun, Point, heun, heun_step};
 pub use ipndm::{Ipndm, ipndm};
 pub use latents::{Latents, latent, latents};
@@ -48,6 +49,7 @@ pub use trajectory::{Trajectory, trajectory};
 pub use unipc::{Corrected, UniPC, unipc};
 
 use pipeline::{After, Engine};
+use ports::explain;
 
 /// The kinds of Algorithm 2, those of other solvers, and those that write pictures.
 pub fn plugin(engine: &mut Engine) {
@@ -58,6 +60,12 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<DpmPP, _>(dpm_pp).node::<DpmPPSde, _>(dpm_pp_sde).node::<Ancestral, _>(ancestral);
     engine.node::<Restart, _>(restart);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
+    explain::<TimeSteps>(engine);
+    explain::<Restart>(engine);
+    explain::<Trajectory>(engine);
+    explain::<Churn>(engine);
+    explain::<Denoise>(engine);
+    explain::<Euler>(engine);
     engine.keep::<Tiles>();
-    engine.add_systems(After, evaluations::tell_evaluations);
+    engine.add_systems(After, tell_evaluations);
 }

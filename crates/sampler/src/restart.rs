@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use diffusion::Spacing;
 use pipeline::{Constant, Mistake, Node, Read, This, Wire};
-use ports::{Denoiser, Times};
+use ports::{Denoiser, Explain, Fact, Others, Times};
 use serde::Deserialize;
 
 /// Settings of the restart.
@@ -67,25 +67,40 @@ impl Node for Restart {
 
 /// Puts the restart into the time steps.
 pub fn restart(this: This<Restart>, times: Read<Times>, denoisers: Read<Denoiser>) -> Result<Times> {
-    let times = times.get(this.times)?;
-    let (path, at) = (times.path, this.place(times)?);
-    let low = path.sigma(times.t[at]);
-    let levels = this.spacing.noise_levels(this.steps + 1, low, this.max)?;
     let by = denoisers.maybe(this.by)?;
-    let time = |sigma: f64| path.time(by.map_or(sigma, |by| by.0.round_sigma(sigma)));
-    let inside = levels[1..this.steps].iter().map(|sigma| time(*sigma));
-    let down: Vec<f64> = inside.chain([times.t[at]]).collect();
-    let added = this.steps * this.repeat;
-    let later = |index: usize| if index > at { index + added } else { index };
-    let ups = (0..this.repeat).map(|i| (at + i * this.steps, time(levels[0])));
-    Ok(Times {
-        t: [&times.t[..=at], &down.repeat(this.repeat), &times.t[at + 1..]].concat(),
-        path,
-        restarts: times.restarts.iter().map(|(index, top)| (later(*index), *top)).chain(ups).collect(),
-    })
+    this.put(times.get(this.times)?, &|sigma| by.map_or(sigma, |by| by.0.round_sigma(sigma)))
+}
+
+impl Explain for Restart {
+    fn explain(&self, others: &Others) -> Vec<Fact> {
+        let (.., round) = others.levels(self.by.map(Wire::node));
+        let times = others.find(self.times.node(), |fact| match fact {
+            Fact::Times(times) => self.put(&times, &*round).ok(),
+            _ => None,
+        });
+        times.map(Fact::Times).into_iter().collect()
+    }
 }
 
 impl Restart {
+    /// These time steps with the restart in them.
+    fn put(&self, times: &Times, round: &dyn Fn(f64) -> f64) -> Result<Times> {
+        let (path, at) = (times.path, self.place(times)?);
+        let low = path.sigma(times.t[at]);
+        let levels = self.spacing.noise_levels(self.steps + 1, low, self.max)?;
+        let time = |sigma: f64| path.time(round(sigma));
+        let inside = levels[1..self.steps].iter().map(|sigma| time(*sigma));
+        let down: Vec<f64> = inside.chain([times.t[at]]).collect();
+        let added = self.steps * self.repeat;
+        let later = |index: usize| if index > at { index + added } else { index };
+        let ups = (0..self.repeat).map(|i| (at + i * self.steps, time(levels[0])));
+        Ok(Times {
+            t: [&times.t[..=at], &down.repeat(self.repeat), &times.t[at + 1..]].concat(),
+            path,
+            restarts: times.restarts.iter().map(|(index, top)| (later(*index), *top)).chain(ups).collect(),
+        })
+    }
+
     /// The step that begins nearest to `min`, where no restart is yet.
     fn place(&self, times: &Times) -> Result<usize> {
         let free = (1..times.t.len() - 1).filter(|index| !times.restarts.contains_key(index));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bevy_ecs::prelude::*;
 use diffusion::{Scaling, Schedule, Spacing, TimeStepsError};
 use pipeline::{Constant, Mistake, Node, Read, This, Wire};
-use ports::{Denoise, Denoiser, Times};
+use ports::{Denoise, Denoiser, Explain, Fact, Others, Times};
 use serde::Deserialize;
 
 /// Settings of the time steps.
@@ -49,7 +49,7 @@ impl Node for TimeSteps {
     ];
 
     fn check(&self) -> Result<(), Mistake> {
-        match self.times(None) {
+        match self.times((0.0, f64::INFINITY), &|sigma| sigma) {
             Ok(_) => Ok(()),
             Err(Failed::Levels(error)) => {
                 let field = match error {
@@ -73,14 +73,12 @@ enum Failed {
 
 impl TimeSteps {
     /// Lays the time steps out, within what the denoiser can be asked about.
-    fn times(&self, by: Option<&dyn Denoise>) -> Result<Times, Failed> {
-        let (low, high) = by.map_or((0.0, f64::INFINITY), Denoise::sigma_range);
+    fn times(&self, (low, high): (f64, f64), round: &dyn Fn(f64) -> f64) -> Result<Times, Failed> {
         let (sigma_min, sigma_max) = self.spacing.sigma_range();
         let sigma_min = self.sigma_min.unwrap_or(sigma_min).max(low);
         let sigma_max = self.sigma_max.unwrap_or(sigma_max).min(high);
         let levels = self.spacing.noise_levels(self.steps, sigma_min, sigma_max).map_err(Failed::Levels)?;
         let path = self.schedule.path(self.scaling, sigma_min, sigma_max);
-        let round = |sigma: f64| by.map_or(sigma, |by| by.round_sigma(sigma));
         let times = levels[..self.steps].iter().map(|sigma| path.time(round(*sigma)));
         let t: Vec<f64> = times.chain([0.0]).collect();
         // Neighbours may be rounded to one level.
@@ -92,10 +90,18 @@ impl TimeSteps {
     }
 }
 
+impl Explain for TimeSteps {
+    fn explain(&self, others: &Others) -> Vec<Fact> {
+        let (low, high, round) = others.levels(self.by.map(Wire::node));
+        self.times((low, high), &*round).ok().map(Fact::Times).into_iter().collect()
+    }
+}
+
 /// Lays the time steps out.
 pub fn time_steps(this: This<TimeSteps>, denoisers: Read<Denoiser>) -> Result<Times> {
     let by = denoisers.maybe(this.by)?.map(|denoiser| denoiser.0.as_ref());
-    this.times(by).map_err(|failed| match failed {
+    let range = by.map_or((0.0, f64::INFINITY), Denoise::sigma_range);
+    this.times(range, &|sigma| by.map_or(sigma, |by| by.round_sigma(sigma))).map_err(|failed| match failed {
         Failed::Levels(error) => error.into(),
         Failed::Schedule(what) => what.into(),
     })

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Mistake, Node, Past, Read, Shapes, This, Unfinished, Wire};
-use ports::{Compute, Images, Seeds, Step, Times};
+use ports::{Compute, Explain, Fact, Images, Others, Seeds, Step, Times};
 use serde::Deserialize;
 use tensor::Bindings;
 
@@ -43,6 +43,16 @@ impl Node for Trajectory {
 
     fn check_shapes(&self, inputs: &Inputs) -> Result<(), Mistake> {
         inputs.same("next", self.next, self.start).map(drop)
+    }
+}
+
+impl Explain for Trajectory {
+    fn explain(&self, others: &Others) -> Vec<Fact> {
+        let times = |fact| match fact {
+            Fact::Times(times) => Some(times),
+            _ => None,
+        };
+        others.find(self.times.node(), times).map(Fact::Times).into_iter().collect()
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use diffusion::learning_rate;
 use pipeline::{Inputs, Keep, Kept, Metric, Mistake, Node, Read, Shapes, This, Tick, Wire};
-use ports::{Architecture, Compute, Gauges, Gradients, LossScale, Parameters, keep_arena, load_arena};
+use ports::{
+    Architecture, AugmentLabels, AugmentOf, Compute, Gauges, Gradients, Labels, LabelsOf, LossScale,
+    Parameters, keep_arena, load_arena,
+};
 use serde::Deserialize;
 use tensor::{Bindings, Dtype, Expr, Fold, Graph, Tensor, Unary};
 use unet::Network;
@@ -77,7 +80,8 @@ impl Node for Adam {
     }
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        Ok(Shapes::of::<Parameters>(inputs.of(self.of)))
+        let (labels, augment) = (inputs.of(LabelsOf(self.of.node())), inputs.of(AugmentOf(self.of.node())));
+        Ok(Shapes::of::<Parameters>(inputs.of(self.of)).and::<Labels>(labels).and::<AugmentLabels>(augment))
     }
 }
 

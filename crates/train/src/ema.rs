@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use diffusion::{ema_beta, ema_halflife};
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
-use ports::{Compute, Parameters};
+use ports::{AugmentLabels, AugmentOf, Compute, Labels, LabelsOf, Parameters};
 use serde::Deserialize;
 use tensor::{Binary, Bindings, Dtype, Expr, Graph};
 
@@ -57,7 +57,8 @@ impl Node for Ema {
     }
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        Ok(Shapes::of::<Parameters>(inputs.of(self.of)))
+        let (labels, augment) = (inputs.of(LabelsOf(self.of.node())), inputs.of(AugmentOf(self.of.node())));
+        Ok(Shapes::of::<Parameters>(inputs.of(self.of)).and::<Labels>(labels).and::<AugmentLabels>(augment))
     }
 }
 

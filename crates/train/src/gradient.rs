@@ -7,8 +7,8 @@ use diffusion::Weight;
 use philox::stream;
 use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, This, Tick, Wire};
 use ports::{
-    Compute, Denoise, Denoiser, Gauges, Gradients, Images, Labels, LossScale, Machine, Parameters,
-    check_labels, label_rows,
+    AugmentLabels, Compute, Denoise, Denoiser, Explain, Fact, Gauges, Gradients, Images, Labels, LossScale,
+    Machine, Others, Parameters, augment_rows, check_augment, check_labels, label_rows,
 };
 use serde::Deserialize;
 use tensor::{Array, Bindings, Dtype, Graph, Tensor};
@@ -27,6 +27,8 @@ pub struct Gradient {
     by: Wire<Denoiser>,
     #[serde(default)]
     labels: Option<Wire<Labels>>,
+    #[serde(default)]
+    augment: Option<Wire<AugmentLabels>>,
     #[serde(default)]
     weight: Weight,
     #[serde(default)]
@@ -47,6 +49,7 @@ impl Node for Gradient {
         ("target", "the same images without"),
         ("by", "the denoiser"),
         ("labels", "what the images show, if the denoiser takes labels"),
+        ("augment", "what augmentation did to the images, if the denoiser is to be told"),
         ("weight", "the weight of each noise level: `Vp`, `Ve`, or `Edm(sigma_data: 0.5)` unless given"),
         (
             "micro_batch",
@@ -64,6 +67,7 @@ impl Node for Gradient {
         inputs.same("target", self.target, self.noisy)?;
         inputs.same("by", self.by, self.noisy)?;
         check_labels(inputs, self.by, self.labels)?;
+        check_augment(inputs, self.by, self.augment)?;
         if let Some(&[.., channels]) = inputs.of(self.target).as_deref() {
             self.weight.check_channels(channels).map_err(|what| Mistake::new("weight.sigma_data", what))?;
         }
@@ -101,12 +105,25 @@ impl Scaling {
     }
 }
 
+impl Explain for Gradient {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let weight = self.weight.clone();
+        let sigma_data = match &self.weight {
+            Weight::Edm { sigma_data } => Some(Fact::SigmaData(sigma_data.of(0))),
+            Weight::Vp | Weight::Ve => None,
+        };
+        let weight = Fact::column("weight", move |sigma| weight.lambda(sigma, 0));
+        [weight].into_iter().chain(sigma_data).collect()
+    }
+}
+
 /// Adds the gradients of this batch to the node's own.
 pub fn gradient(
     this: This<Gradient>,
     images: Read<Images>,
     denoisers: Read<Denoiser>,
     labels: Read<Labels>,
+    augments: Read<AugmentLabels>,
     own: Query<&Gradients>,
     scalings: Query<&Scaling>,
     tick: Res<Tick>,
@@ -116,7 +133,8 @@ pub fn gradient(
     let by = denoisers.get(this.by)?.0.as_ref();
     let (_, parameters) = by.trainable().ok_or("the denoiser has no parameters that can be trained")?;
     let batch = Batch::new(images.get(this.noisy)?, images.get(this.target)?, &this, by, &compute)?;
-    let rows = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
+    let labels = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
+    let augment = augment_rows(by, augments.maybe(this.augment)?, batch.n)?;
     let arena = match own.get(this.node()) {
         Ok(own) => own.arena.clone(),
         Err(_) => compute.device().zeros(parameters.arena.shape(), Dtype::Real)?,
@@ -124,17 +142,19 @@ pub fn gradient(
 
     let scaling = scalings.get(this.node()).cloned().or_else(|_| Scaling::first(parameters, &compute))?;
 
-    let build = |graph: &mut Graph, n| gradient_graph(graph, by, &this.weight, n);
+    let augmented = augment.is_some();
+    let key = if augmented { "gradient by augmented images" } else { "gradient" };
+    let build = |graph: &mut Graph, n| gradient_graph(graph, by, &this.weight, n, augmented);
     let mut losses = Vec::new();
-    for range in compute.parts("gradient", batch.n, this.micro_batch, build)? {
+    for range in compute.parts(key, batch.n, this.micro_batch, build)? {
         let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
-        if let Some(rows) = rows {
-            bindings = bindings.tensor("labels", &rows.rows(range.clone()));
+        for (name, rows) in [("labels", labels), ("augment", augment)] {
+            bindings = rows.into_iter().fold(bindings, |to, rows| to.tensor(name, &rows.rows(range.clone())));
         }
         if let Some(scale) = &scaling.0 {
             bindings = bindings.tensor("scale", &scale.0);
         }
-        losses.push(compute.run_part("gradient", range.len(), &bindings, build)?.take("losses")?);
+        losses.push(compute.run_part(key, range.len(), &bindings, build)?.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
     let scale = scaling.0.clone();

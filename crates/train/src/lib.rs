@@ -33,6 +33,7 @@ pub use vp_uniform::{VpUniform, vp_uniform, vp_uniform_graph};
 pub use weights_file::{Origin, write_weights};
 
 use pipeline::{After, Engine};
+use ports::explain;
 
 /// Teaches the kinds of this crate, what checkpoints keep of them, and writing checkpoints.
 pub fn plugin(engine: &mut Engine) {
@@ -40,6 +41,10 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<VpUniform, _>(vp_uniform).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
     engine.node::<Adam, _>(adam).node::<Ema, _>(ema);
     engine.node::<Checkpoint, _>(checkpoint).node::<Until, _>(until);
+    explain::<LogNormal>(engine);
+    explain::<LogUniform>(engine);
+    explain::<VpUniform>(engine);
+    explain::<Gradient>(engine);
     engine.keep::<Moments>().keep::<Scaling>();
     engine.add_systems(After, write_checkpoints);
 }

@@ -1,9 +1,9 @@
 //! Noise levels that are normal in their logarithm (table 1 "Noise distribution", EDM).
 
 use bevy_ecs::prelude::*;
-use diffusion::{P_MEAN, P_STD};
+use diffusion::{P_MEAN, P_STD, log_normal_density};
 use pipeline::{Inputs, Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Sigmas};
+use ports::{Compute, Explain, Fact, Images, Others, Sigmas};
 use serde::Deserialize;
 use tensor::{Distribution, Expr, Graph};
 
@@ -56,6 +56,15 @@ impl Node for LogNormal {
 
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
         Ok(Shapes::of::<Sigmas>(Shape::from([])))
+    }
+}
+
+impl Explain for LogNormal {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let (mean, std) = (self.mean, self.std);
+        let [low, high] = [-6.0, 6.0].map(|deviations| (mean + deviations * std).exp());
+        let density = Fact::column("density", move |sigma| log_normal_density(sigma, mean, std));
+        vec![density, Fact::Visited { low, high }]
     }
 }
 

@@ -1,8 +1,9 @@
 //! Noise levels that are uniform in their logarithm (table 1 "Noise distribution", VE).
 
 use bevy_ecs::prelude::*;
+use diffusion::log_uniform_density;
 use pipeline::{Inputs, Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Sigmas};
+use ports::{Compute, Explain, Fact, Images, Others, Sigmas};
 use serde::Deserialize;
 use tensor::Graph;
 
@@ -58,6 +59,14 @@ impl Node for LogUniform {
 
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
         Ok(Shapes::of::<Sigmas>(Shape::from([])))
+    }
+}
+
+impl Explain for LogUniform {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let (low, high) = (self.sigma_min, self.sigma_max);
+        let density = Fact::column("density", move |sigma| log_uniform_density(sigma, low, high));
+        vec![density, Fact::Visited { low, high }]
     }
 }
 

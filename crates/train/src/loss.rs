@@ -33,19 +33,20 @@ fn edm_weight(sigma: Expr, data: Expr) -> Expr {
 
 /// Forward, loss and backward for `n` of the images of a batch.
 ///
-/// Reads `noisy` and `target [n, h, w, c]`, `sigma [n]`, `labels [n, …]` if the denoiser takes any, the keys of
-/// `dropout`, the scalar `batch` (how many images the whole batch has), in mixed precision the `scale [2]` of a
-/// [`LossScale`](ports::LossScale), and what the denoiser binds. Adds the gradients of
+/// Reads `noisy` and `target [n, h, w, c]`, `sigma [n]`, `labels [n, …]` if the denoiser takes any, `augment [n, …]` if
+/// the images were `augmented`, the keys of `dropout`, the scalar `batch` (how many images the whole batch has), in mixed
+/// precision the `scale [2]` of a [`LossScale`](ports::LossScale), and what the denoiser binds. Adds the gradients of
 /// Σ loss / `batch` to `gradients`, which lies as the parameters do, and gives `losses [n]`, each the mean over its pixels.
-pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: &Weight, n: usize) {
+pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: &Weight, n: usize, augmented: bool) {
     let image = by.image();
     let shape = [n, image[0], image[1], image[2]];
     let (noisy, target, sigma) =
         (graph.input("noisy", shape), graph.input("target", shape), graph.input("sigma", [n]));
     let sigma = graph.reshape(sigma, [n, 1, 1, 1]);
     let labels = (by.labels() > 0).then(|| graph.input("labels", [n, by.labels()]));
+    let augment = augmented.then(|| graph.input("augment", [n, by.augment()]));
     let dropout = Some(graph.keys("dropout", n));
-    let denoised = by.build(graph, &Query { x: noisy, sigma, labels, augment: None, dropout });
+    let denoised = by.build(graph, &Query { x: noisy, sigma, labels, augment, dropout });
     let loss = weighted_squared_error(graph, denoised, target, sigma, weight);
     let sums = graph.sum(loss, &[1, 2, 3]);
 

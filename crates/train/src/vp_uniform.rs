@@ -1,9 +1,9 @@
 //! Noise levels whose times are uniform under variance preserving noise (table 1 "Noise distribution", VP).
 
 use bevy_ecs::prelude::*;
-use diffusion::{BETA_D, BETA_MIN, EPSILON_T, Vp};
+use diffusion::{BETA_D, BETA_MIN, EPSILON_T, Vp, vp_uniform_density};
 use pipeline::{Inputs, Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Sigmas};
+use ports::{Compute, Explain, Fact, Images, Others, Sigmas};
 use serde::Deserialize;
 use tensor::{Binary, Expr, Graph};
 
@@ -77,6 +77,14 @@ impl Node for VpUniform {
 impl VpUniform {
     fn vp(&self) -> Vp {
         Vp { beta_d: self.beta_d, beta_min: self.beta_min }
+    }
+}
+
+impl Explain for VpUniform {
+    fn explain(&self, _: &Others) -> Vec<Fact> {
+        let (vp, epsilon_t) = (self.vp(), self.epsilon_t);
+        let density = Fact::column("density", move |sigma| vp_uniform_density(sigma, vp, epsilon_t));
+        vec![density, Fact::Visited { low: vp.sigma(epsilon_t), high: vp.sigma(1.0) }]
     }
 }
 

@@ -6,7 +6,7 @@ use mollify_denoise::{Coefficients, PreconditionedNetwork, Recipe, coefficients,
 use ports::{Architecture, Denoise};
 use tensor::{Array, Bindings, Device, Graph, Reference, compile};
 
-use crate::small::{ask, ask_all, mistake, numbers, parameters, question, tiny, upload};
+use crate::small::{ask, ask_all, mistake, numbers, parameters, question, tiny, upload, wire};
 
 /// What a device makes of the coefficients at these noise levels: each `[sigma][channel]`.
 fn on(device: &dyn Device, scheme: &Scheme, sigmas: &[f64], channels: usize) -> Vec<Vec<[f64; 4]>> {
@@ -196,4 +196,18 @@ fn a_recipe_builds_the_same_denoiser_again() {
     let (input, trained) = net.trainable().unwrap();
     assert_eq!((input, trained.recipe.as_str()), ("net.parameters", recipe.network.recipe().as_str()));
     assert_eq!((net.image(), net.labels()), ([4, 4, 2].into(), 3));
+}
+
+#[test]
+fn a_denoiser_says_while_wiring_how_long_the_labels_of_augmentation_are() {
+    let described = |augment: usize| {
+        let nodes = format!(
+            r#""data": Given(shape: (1, 4, 4, 2), pixels: [0.0]),
+            "unet": SongUNet(like: "data", channels: 8, multipliers: [1], attention: [], augment: {augment}),
+            "net": Precondition(by: "unet")"#
+        );
+        let engine = wire(&nodes).unwrap_or_else(|report| panic!("{report}"));
+        engine.describe().matches(&format!("→ AugmentLabels {augment}")).count()
+    };
+    assert_eq!((described(9), described(0)), (2, 0));
 }

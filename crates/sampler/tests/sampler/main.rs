@@ -4,6 +4,7 @@ mod algorithm2;
 mod denoise;
 mod labels;
 mod mistakes;
+mod orders;
 mod sinks;
 mod small;
 mod solvers;

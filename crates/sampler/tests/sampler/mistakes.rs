@@ -73,3 +73,64 @@ fn as_many_seeds_as_there_are_numbers_can_be_counted() {
     assert_eq!(seeds.count(), u64::MAX);
     assert_eq!(seeds.count_until(9), 10);
 }
+
+#[test]
+fn a_spacing_and_a_schedule_have_constants_that_make_sense() {
+    let spacing = |spacing: &str| mistake(CLASSES, &[&format!("times.spacing={spacing}")]);
+    let said = spacing("Vp(epsilon_s: 1.0)");
+    assert!(said.starts_with("`epsilon_s` must be above 0 and far below 1"), "{said}");
+    assert!(
+        spacing("Iddpm(timesteps: 4000000000)")
+            .starts_with("`timesteps` is 4000000000, expected 2 to 100000")
+    );
+    assert!(
+        spacing("Iddpm(timesteps: 10)").contains("`steps` is 18, but only"),
+        "{}",
+        spacing("Iddpm(timesteps: 10)")
+    );
+    let schedule = mistake(CLASSES, &["times.schedule=Vp(epsilon_s: 1.0)"]);
+    assert!(schedule.contains("do not fall to 0; the paper has `epsilon_s: 0.001`"), "{schedule}");
+}
+
+#[test]
+fn a_part_of_a_step_is_above_0_and_ends_before_it() {
+    assert!(
+        mistake(CLASSES, &["euler.alpha=0.0"]).starts_with("`alpha` must be a finite number above 0, not 0")
+    );
+    let run = |settings: &[&str]| wire(CLASSES, settings).unwrap().run().unwrap_err().to_string();
+    let far = run(&["euler.alpha=3.0"]);
+    assert!(far.contains("`alpha` = 3 leads from t = 12.9"), "{far}");
+    let short = run(&["euler.alpha=0.5", "x.next=\"euler\""]);
+    assert!(short.contains("not to the end of the step at"), "{short}");
+    assert!(short.contains("`next` has to be a `Heun`"), "{short}");
+}
+
+#[test]
+fn solvers_have_the_orders_that_they_have_and_noise_is_no_less_than_none() {
+    let with = |node: &str| CLASSES.replace("\"times\":", &format!("\"more\": {node}, \"times\":"));
+    for kind in ["Lms", "Deis", "Ipndm", "DpmPP", "UniPC"] {
+        for order in [0, 5] {
+            let said = mistake(&with(&format!("{kind}(x: \"x\", denoised: \"first\", order: {order})")), &[]);
+            assert!(said.starts_with(&format!("`order` is {order}, expected 1 to ")), "{kind}: {said}");
+        }
+    }
+    for kind in ["DpmPPSde", "Ancestral"] {
+        let node = format!("{kind}(x: \"x\", denoised: \"first\", seeds: \"seeds\", eta: -1.0)");
+        assert_eq!(mistake(&with(&node), &[]), "`eta` must be a finite number from 0 on, not -1; ");
+    }
+}
+
+#[test]
+fn a_restart_goes_from_a_low_level_to_a_high_one() {
+    let restart = |fields: &str| format!("\"up\": Restart(times: \"times\", {fields}), \"times\":");
+    let with = |fields: &str| CLASSES.replace("\"times\":", &restart(fields));
+    let said = mistake(&with("min: 1.0, max: 0.5, steps: 4"), &[]);
+    assert!(said.starts_with(
+        "a restart goes up to a finite noise level from a lower one above 0, not from 1 to 0.5"
+    ));
+    assert_eq!(mistake(&with("min: 0.1, max: 1.0, steps: 0"), &[]), "`steps` is 0, expected 1 to 1000; ");
+    let mut above = wire(&with("min: 50.0, max: 50.5, steps: 4"), &[]).unwrap();
+    let failure = above.run().unwrap_err().to_string();
+    assert!(failure.contains("nearest to `min` = 50 has the noise level 57.58"), "{failure}");
+    assert!(failure.contains("not below `max` = 50.5; take more steps or a higher `max`"), "{failure}");
+}

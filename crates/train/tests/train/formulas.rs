@@ -203,7 +203,7 @@ struct Batch {
 
 impl Batch {
     fn new() -> Self {
-        let by = Raw(tiny_network(3, |numbers| Reference.upload(numbers)).unwrap());
+        let by = Raw(tiny_network((3, 0), |numbers| Reference.upload(numbers)).unwrap());
         let upload =
             |shape: &[usize], numbers: Vec<f64>| Reference.upload(&Array::new(shape, numbers)).unwrap();
         let images = |phase: f64| (0..32).map(|at| (at as f64 * 1.7 + phase).sin()).collect();
@@ -223,7 +223,7 @@ impl Batch {
     fn losses(&self, parameters: &[f64]) -> Vec<f64> {
         let bindings = self.bindings.clone().tensor("parameters", &upload(parameters));
         let [losses] =
-            run(|graph| gradient_graph(graph, &self.by, &Weight::default(), 2), &bindings, ["losses"]);
+            run(|graph| gradient_graph(graph, &self.by, &Weight::default(), 2, false), &bindings, ["losses"]);
         losses
     }
 }

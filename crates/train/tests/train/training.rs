@@ -220,3 +220,39 @@ fn averaging_what_is_not_being_trained_is_a_clear_error() {
     let report = mistake(&changed(r#"Ema(of: "adam""#, r#"Ema(of: "unet""#));
     assert_says(&report, &["`ema` failed on tick 0", "`of` is not being trained", "`Adam`"]);
 }
+
+/// The training nodes with a network that is told of augmentation of so many labels, if the gradient is.
+fn augmented(takes: usize, gradient: &str) -> String {
+    let nodes = changed("Net(classes: 3)", &format!("Net(classes: 3, augment: {takes})"));
+    format!(r#"{}"moved": Moved(like: "data")"#, nodes.replace(r#"labels: "data")"#, gradient))
+}
+
+#[test]
+fn a_network_may_be_told_what_augmentation_did() {
+    let gradients = |gradient: &str| {
+        let nodes = augmented(2, gradient).replace("batch: 4", "batch: 7");
+        let nodes =
+            nodes.replace(r#""adam": Adam(grads: "grads", of: "unet", rate: 1e-2, rampup_mimg: 20e-6),"#, "");
+        let nodes = nodes.replace(r#""ema": Ema(of: "adam", halflife_mimg: 8e-6),"#, "");
+        let mut engine = wired(&nodes);
+        engine.world.insert_resource(Machine(Arc::new(Cpu::new(1))));
+        ticks(&mut engine, 1);
+        numbers(&engine, &engine.value::<Gradients>("grads").unwrap().arena)
+    };
+    let told = gradients(r#"labels: "data", augment: "moved")"#);
+    assert_eq!(gradients(r#"labels: "data", augment: "moved", micro_batch: 3)"#), told);
+    assert_ne!(gradients(r#"labels: "data")"#), told);
+}
+
+#[test]
+fn augmentation_that_a_network_does_not_know_is_refused_while_wiring() {
+    let wire = r#"labels: "data", augment: "moved")"#;
+    for takes in [0, 9] {
+        let report = engine(&augmented(takes, wire)).err().expect("a mistake");
+        assert_says(
+            &report,
+            &[&format!("`net` takes {takes} labels of augmentation, and gets 2"), "augment: 2"],
+        );
+    }
+    assert!(engine(&augmented(2, r#"labels: "data")"#)).is_ok(), "it may go without");
+}

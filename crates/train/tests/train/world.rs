@@ -7,8 +7,8 @@ use bevy_ecs::prelude::*;
 use philox::{Key, uniform_f64};
 use pipeline::{Engine, Inputs, Metric, Mistake, Node, Pipeline, Read, Shapes, This, Wire, keep_plain};
 use ports::{
-    Architecture, Compute, Denoise, Denoiser, Images, Labels, LabelsOf, Machine, Parameters,
-    Query as Question,
+    Architecture, AugmentLabels, AugmentOf, Compute, Denoise, Denoiser, Images, Labels, LabelsOf, Machine,
+    Parameters, Query as Question,
 };
 use serde::{Deserialize, Serialize};
 use tensor::{Array, Bindings, Graph, Reference, Shape, Tensor, Value};
@@ -64,36 +64,61 @@ fn blobs(this: This<Blobs>, counts: Query<&Count>, compute: Compute) -> Result<(
     Ok((Images::clean(pixels, before), Labels { rows, classes: Some(classes) }, Count(end)))
 }
 
+/// Labels of augmentation, two for each image, as if it had been moved.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    like: Wire<Images>,
+}
+
+impl Node for Moved {
+    type Value = AugmentLabels;
+
+    fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
+        Ok(Shapes::of::<AugmentLabels>(pipeline::Shape::from([2])))
+    }
+}
+
+fn moved(this: This<Moved>, images: Read<Images>, compute: Compute) -> Result<AugmentLabels> {
+    let n = images.get(this.like)?.batch();
+    let moves = (0..2 * n).map(|at| at as f64 * 0.3 - 0.5).collect::<Vec<_>>();
+    Ok(AugmentLabels(compute.upload(&Array::new([n, 2], moves))?))
+}
+
 /// A tiny U-Net.
 #[derive(Component, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Net {
     classes: usize,
+    #[serde(default)]
+    augment: usize,
 }
 
 impl Node for Net {
     type Value = Parameters;
 
     fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
-        Ok(Shapes::of::<Parameters>(pipeline::Shape::from([4, 4, 1]))
-            .and::<Labels>(pipeline::Shape::from([self.classes])))
+        let shapes = Shapes::of::<Parameters>(pipeline::Shape::from([4, 4, 1]))
+            .and::<Labels>(pipeline::Shape::from([self.classes]));
+        Ok(shapes.and::<AugmentLabels>((self.augment > 0).then(|| pipeline::Shape::from([self.augment]))))
     }
 }
 
 fn net(this: This<Net>, made: Read<Parameters>, compute: Compute) -> Result<Parameters> {
     match made.of(this.node()) {
         Some(made) => Ok(made.clone()),
-        None => tiny_network(this.classes, |numbers| compute.upload(numbers)),
+        None => tiny_network((this.classes, this.augment), |numbers| compute.upload(numbers)),
     }
 }
 
 /// A U-Net of 4x4 grey images with random parameters of a size that matters.
 pub fn tiny_network(
-    label_dim: usize,
+    (label_dim, augment_dim): (usize, usize),
     upload: impl Fn(&Array) -> tensor::Result<Tensor>,
 ) -> Result<Parameters> {
     let small = SongUNetConfig {
         label_dim,
+        augment_dim,
         model_channels: 4,
         multipliers: vec![1],
         blocks: 1,
@@ -126,7 +151,8 @@ impl Node for Plain {
     type Value = Denoiser;
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        Ok(Shapes::of::<Denoiser>(inputs.of(self.by)).and::<Labels>(inputs.of(LabelsOf(self.by.node()))))
+        let (labels, augment) = (inputs.of(LabelsOf(self.by.node())), inputs.of(AugmentOf(self.by.node())));
+        Ok(Shapes::of::<Denoiser>(inputs.of(self.by)).and::<Labels>(labels).and::<AugmentLabels>(augment))
     }
 }
 
@@ -144,6 +170,10 @@ impl Denoise for Raw {
 
     fn labels(&self) -> usize {
         self.0.network.label_dim()
+    }
+
+    fn augment(&self) -> usize {
+        self.0.network.augment_dim()
     }
 
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
@@ -174,7 +204,7 @@ impl Denoise for Raw {
 /// Wires nodes, or says what is wrong with them.
 pub fn engine(nodes: &str) -> Result<Engine, String> {
     let mut engine = Engine::default().with(ports::plugin).with(mollify_train::plugin);
-    engine.node::<Blobs, _>(blobs).node::<Net, _>(net).node::<Plain, _>(plain);
+    engine.node::<Moved, _>(moved).node::<Blobs, _>(blobs).node::<Net, _>(net).node::<Plain, _>(plain);
     engine.keep::<Count>();
     engine.world.insert_resource(Machine(Arc::new(Reference)));
     let pipeline =
