@@ -161,6 +161,7 @@ fn a_disk_that_is_full_while_saving_leaves_the_last_state_good() {
     let said = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("`save` cannot write") && said.contains("weights-"), "{said}");
+    assert!(said.contains("`--resume` goes on from the last state, that after"), "{said}");
     for file in before.iter().filter(|(name, _)| name.ends_with("safetensors")) {
         assert!(mollify.files("runs").contains(file), "`{}` was harmed", file.0);
     }

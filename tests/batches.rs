@@ -1,22 +1,13 @@
 //! What a seed draws depends on nothing but the seed: not on the batch it is in, nor on the number of threads.
 
-use mollify_tests::{Mollify, mollify};
+use mollify_tests::{Mollify, gpus, mollify};
 
 /// Every picture of the tiny pipeline, drawn in batches of a size.
-fn pictures(size: &str, threads: &str) -> Vec<(String, Vec<u8>)> {
+fn pictures(size: &str, device: &[&str]) -> Vec<(String, Vec<u8>)> {
     let mollify: Mollify = mollify!().with_tiny();
     let size = format!("size={size}");
-    mollify.succeed(&[
-        "run",
-        "tiny.ron",
-        "--set",
-        "seeds=0-63",
-        "--set",
-        &size,
-        "--threads",
-        threads,
-        "--quiet",
-    ]);
+    let args = ["run", "tiny.ron", "--set", "seeds=0-63", "--set", &size, "--quiet"];
+    mollify.succeed(&[&args[..], device].concat());
     let pictures = mollify.files("out");
     assert_eq!(pictures.len(), 64);
     let first = &pictures[0].1;
@@ -24,11 +15,22 @@ fn pictures(size: &str, threads: &str) -> Vec<(String, Vec<u8>)> {
     pictures
 }
 
+fn expect_the_same_in_batches_of_1_7_and_64(device: &[&str]) {
+    let whole = pictures("64", device);
+    for size in ["1", "7"] {
+        assert!(pictures(size, device) == whole, "batches of {size} and of 64 differ");
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_in_batches_of_1_7_and_64() {
-    let whole = pictures("64", "2");
-    for size in ["1", "7"] {
-        assert!(pictures(size, "2") == whole, "batches of {size} and of 64 differ");
+    expect_the_same_in_batches_of_1_7_and_64(&["--device", "cpu", "--threads", "2"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_in_batches_of_1_7_and_64_on_a_gpu() {
+    if !gpus::left_out() {
+        expect_the_same_in_batches_of_1_7_and_64(&["--device", "gpu"]);
     }
 }
 
@@ -36,7 +38,7 @@ fn the_same_seed_gives_the_same_bytes_in_batches_of_1_7_and_64() {
 fn one_two_and_three_threads_give_the_same_bytes() {
     let states = |threads: &str| {
         let mollify: Mollify = mollify!().with_tiny();
-        mollify.succeed(&["run", "tiny.ron", "--threads", threads, "--quiet"]);
+        mollify.succeed(&["run", "tiny.ron", "--device", "cpu", "--threads", threads, "--quiet"]);
         let mut files = mollify.files("runs/tiny");
         files.extend(mollify.files("out"));
         files

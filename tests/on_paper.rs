@@ -17,25 +17,47 @@ pub const EVERYTHING: Offer = Offer { largest_binding: 1 << 31, halves: true, co
 /// An adapter that offers as little as mollify takes.
 pub const LITTLE: Offer = Offer { largest_binding: 1 << 30, halves: false, cooperative: false };
 
-/// Each shipped pipeline with settings that let it come to its end within a few ticks, or to nothing new. FOLDER is one
-/// with pictures, in which the pipelines before have left their weights.
-const SHIPPED: [(&str, &[&str]); 6] = [
-    ("quickstart.ron", &["kimg=0.128"]),
-    ("sample.ron", &["net=\"FOLDER/quickstart\"", "files.to=\"FOLDER/{seed}.png\""]),
-    ("euler.ron", &["net=\"FOLDER/quickstart\"", "files.to=\"FOLDER/{seed}.png\""]),
-    ("toy.ron", &["files.to=\"FOLDER/toy.png\""]),
-    ("sweep-steps.ron", &[]),
-    ("train/cifar10.ron", &["data=\"FOLDER/pictures\""]),
+/// What lets pipelines come to their end within a few ticks and keeps their files together: each setting goes to the
+/// pipelines that have something of that name. In FOLDER are pictures, and the weights of pipelines that ran before.
+const SETTINGS: [&str; 9] = [
+    "kimg=0.128",
+    "steps=6",
+    "classes=10",
+    // Those that have no use for labels take the second one.
+    "net=\"FOLDER/quickstart\"",
+    "net=\"FOLDER/cifar10\"",
+    "weak=\"FOLDER/quickstart\"",
+    "data=\"FOLDER/pictures\"",
+    "files.to=\"FOLDER/{seed}.png\"",
+    "files.to=\"FOLDER/all.png\"",
 ];
-/// More than any of them takes to its end, but for the one whose ticks are all the same.
-const TICKS: usize = 200;
+/// Half-precision activations, of a network in training or from a file.
+const MIXED: [&str; 2] = ["unet.precision=Mixed", "net.precision=Mixed"];
+/// For those that differ from others in their size only, which shaders do not know.
+const OF_PRESETS: [&str; 2] = ["unet.channels=64", "batch=16"];
+/// More than any pipeline takes to its end.
+const TICKS: usize = 100;
+/// For those that train for days: every tick is as the first.
+const TICKS_OF_DAYS: usize = 3;
 
 /// The shaders of every shipped pipeline and of every operation, by name.
 pub fn shaders(offer: Offer) -> Vec<Shader> {
     let paper = Paper::new(offer);
     let folder = folder_with_pictures();
-    for (file, settings) in SHIPPED {
+    // A network without labels for those who sample one.
+    let small = ("train/cifar10.ron", &["unet.channels=32", "mimg=0.001"][..]);
+    let all = files();
+    let all = [("quickstart.ron", &[][..]), small]
+        .into_iter()
+        .chain(all.iter().map(|file| (file.as_str(), &[][..])));
+    for (file, settings) in all {
         play(&paper, file, settings, folder.path()).unwrap_or_else(|what| panic!("{file}: {what}"));
+        let path = Path::new("pipelines").join(file);
+        let mixed = MIXED.iter().filter(|setting| offer.halves && wired(&path, &[setting]).is_ok());
+        for setting in mixed {
+            let settings = [settings, &[setting]].concat();
+            play(&paper, file, &settings, folder.path()).unwrap_or_else(|what| panic!("{file}: {what}"));
+        }
     }
     for row in rows() {
         row.run(&paper).unwrap_or_else(|error| panic!("{}: {error}", row.name));
@@ -43,27 +65,40 @@ pub fn shaders(offer: Offer) -> Vec<Shader> {
     paper.shaders()
 }
 
-/// The pipelines that are shipped, by name.
-pub fn shipped() -> impl Iterator<Item = &'static str> {
-    SHIPPED.into_iter().map(|(name, _)| name)
+/// The shaders of one shipped pipeline with these settings.
+pub fn shaders_of(file: &str, settings: &[&str], offer: Offer) -> Vec<Shader> {
+    let paper = Paper::new(offer);
+    play(&paper, file, settings, folder_with_pictures().path())
+        .unwrap_or_else(|what| panic!("{file}: {what}"));
+    paper.shaders()
 }
 
 /// Runs a pipeline with every file of its going to a folder.
 fn play(paper: &Paper, file: &str, settings: &[&str], folder: &Path) -> Result<(), String> {
-    let place = folder.display().to_string().replace('\\', "/");
-    let settings: Vec<String> = settings.iter().map(|setting| setting.replace("FOLDER", &place)).collect();
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let path = Path::new("pipelines").join(file);
-    let mut engine = wired(&path, &settings)?;
+    let place = folder.display().to_string().replace('\\', "/");
+    let of_presets = OF_PRESETS.iter().filter(|_| file.starts_with("presets/"));
+    let mut chosen: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
+    for setting in SETTINGS.iter().chain(of_presets) {
+        let with: Vec<String> = chosen.iter().cloned().chain([setting.replace("FOLDER", &place)]).collect();
+        let wires = wired(&path, &with.iter().map(String::as_str).collect::<Vec<_>>()).is_ok();
+        let name = |setting: &str| setting.split('=').next().map(str::to_owned);
+        if wires && !chosen.iter().any(|known| name(known) == name(setting)) {
+            chosen = with;
+        }
+    }
+    let chosen: Vec<&str> = chosen.iter().map(String::as_str).collect();
+    let mut engine = wired(&path, &chosen)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     engine.world.insert_resource(Machine(Arc::new(paper.clone())));
     engine.world.insert_resource(Run { folder: folder.join(&name), name, pipeline: String::new() });
     fs::create_dir_all(&engine.world.resource::<Run>().folder).map_err(|error| error.to_string())?;
-    ticks(&mut engine)
+    let takes_days = wired(&path, &["mimg=1.0"]).is_ok();
+    ticks(&mut engine, if takes_days { TICKS_OF_DAYS } else { TICKS })
 }
 
-fn ticks(engine: &mut Engine) -> Result<(), String> {
-    for _ in 0..TICKS {
+fn ticks(engine: &mut Engine, most: usize) -> Result<(), String> {
+    for _ in 0..most {
         if engine.is_finished() {
             break;
         }
@@ -72,18 +107,19 @@ fn ticks(engine: &mut Engine) -> Result<(), String> {
     Ok(())
 }
 
+/// Pictures of two classes.
 fn folder_with_pictures() -> TempDir {
     let folder = TempDir::new().expect("a folder for temporary files");
-    let pictures = folder.path().join("pictures");
-    fs::create_dir(&pictures).expect("a folder in it");
     for n in 0..4_u8 {
-        let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([60 * n, 0, 255]));
-        picture.save(pictures.join(format!("{n}.png"))).expect("a picture in it");
+        let class = folder.path().join("pictures").join(format!("{}", n % 2));
+        fs::create_dir_all(&class).expect("a folder in it");
+        let picture = image::RgbImage::from_pixel(64, 64, image::Rgb([60 * n, 0, 255]));
+        picture.save(class.join(format!("{n}.png"))).expect("a picture in it");
     }
     folder
 }
 
-/// Every pipeline file but the broken ones, by its name within `pipelines`.
+/// Every pipeline file but the broken ones by its name within `pipelines`.
 pub fn files() -> Vec<String> {
     let top = root().join("pipelines");
     let mut found = Vec::new();

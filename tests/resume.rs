@@ -4,12 +4,68 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use mollify_tests::{Mollify, mollify};
+use mollify_tests::{Mollify, gpus, mollify};
 
-/// Long enough to be cut short.
-const LONG: [&str; 9] =
-    ["run", "tiny.ron", "--set", "images=800", "--set", "every_kimg=0.04", "--threads", "1", "--quiet"];
-const LAST: &str = "runs/tiny/state-0000000216.safetensors";
+/// A run of the tiny pipeline that is long enough to be cut short.
+struct Long {
+    images: &'static str,
+    device: &'static [&'static str],
+    /// The state that it ends with.
+    last: &'static str,
+}
+
+const ON_CPU: Long = Long {
+    images: "images=800",
+    device: &["--device", "cpu", "--threads", "1"],
+    last: "runs/tiny/state-0000000212.safetensors",
+};
+const ON_GPU: Long = Long {
+    images: "images=160",
+    device: &["--device", "gpu"],
+    last: "runs/tiny/state-0000000052.safetensors",
+};
+const ON_GPU_CHECKED: Long = Long { device: &["--device", "gpu", "--checked"], ..ON_GPU };
+
+impl Long {
+    fn args(&self) -> Vec<&'static str> {
+        let args = ["run", "tiny.ron", "--set", self.images, "--set", "every_kimg=0.04", "--quiet"];
+        [&args[..], self.device].concat()
+    }
+
+    /// Starts it and waits until it has saved something.
+    fn started(&self, mollify: &Mollify) -> std::process::Child {
+        let child = mollify.command(&self.args()).spawn().expect("the binary starts");
+        let began = Instant::now();
+        // Names only: while the run writes, files come and go under other names.
+        let saved = || {
+            let files = fs::read_dir(mollify.path("runs/tiny")).into_iter().flatten().flatten();
+            files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("state-"))
+        };
+        while !saved() {
+            assert!(began.elapsed() < Duration::from_secs(120), "nothing was saved");
+            sleep(Duration::from_millis(1));
+        }
+        child
+    }
+
+    /// Goes on with what was cut short, which has to end as one that never was.
+    fn expect_to_end_the_same(&self, cut: &Mollify) {
+        assert!(!cut.path(self.last).exists(), "it was done before it could be cut short");
+        cut.succeed(&[&self.args()[..], &["--resume"]].concat());
+        assert!(cut.path(self.last).exists(), "`{}` is not the last state", self.last);
+        let whole = mollify!().with_tiny();
+        whole.succeed(&self.args());
+        expect_same(&left(cut), &left(&whole));
+    }
+
+    fn expect_to_survive_being_killed(&self) {
+        let cut: Mollify = mollify!().with_tiny();
+        let mut child = self.started(&cut);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+        self.expect_to_end_the_same(&cut);
+    }
+}
 
 /// Every file that a run leaves: states, weights, metrics, pictures.
 fn left(mollify: &Mollify) -> Vec<(String, Vec<u8>)> {
@@ -27,51 +83,30 @@ fn expect_same(one: &[(String, Vec<u8>)], other: &[(String, Vec<u8>)]) {
     }
 }
 
-/// Starts the long run and waits until it has saved something.
-fn started(mollify: &Mollify) -> std::process::Child {
-    let child = mollify.command(&LONG).spawn().expect("the binary starts");
-    let began = Instant::now();
-    // Names only: while the run writes, files come and go under other names.
-    let saved = || {
-        let files = fs::read_dir(mollify.path("runs/tiny")).into_iter().flatten().flatten();
-        files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("state-"))
-    };
-    while !saved() {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing was saved");
-        sleep(Duration::from_millis(1));
-    }
-    child
-}
-
-fn uninterrupted() -> Vec<(String, Vec<u8>)> {
-    let whole = mollify!().with_tiny();
-    whole.succeed(&LONG);
-    left(&whole)
+#[test]
+fn a_run_that_was_killed_and_resumed_ends_byte_for_byte_the_same() {
+    ON_CPU.expect_to_survive_being_killed();
 }
 
 #[test]
-fn a_run_that_was_killed_and_resumed_ends_byte_for_byte_the_same() {
-    let cut: Mollify = mollify!().with_tiny();
-    let mut child = started(&cut);
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
-    assert!(!cut.path(LAST).exists(), "it was done before it could be killed");
-    cut.succeed(&[&LONG[..], &["--resume"]].concat());
-    expect_same(&left(&cut), &uninterrupted());
+fn a_run_on_a_gpu_that_was_killed_and_resumed_ends_byte_for_byte_the_same() {
+    for long in [ON_GPU, ON_GPU_CHECKED] {
+        if !gpus::left_out() {
+            long.expect_to_survive_being_killed();
+        }
+    }
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_after_the_tick_with_a_state_to_resume_from() {
     let cut: Mollify = mollify!().with_tiny();
-    let mut child = started(&cut);
+    let mut child = ON_CPU.started(&cut);
     let id = child.id().to_string();
     let sent = std::process::Command::new("kill").args(["-INT", &id]).status().expect("`kill` is there");
     assert!(sent.success());
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
-    assert!(!cut.path(LAST).exists(), "it was done before it could be interrupted");
-    cut.succeed(&[&LONG[..], &["--resume"]].concat());
-    expect_same(&left(&cut), &uninterrupted());
+    ON_CPU.expect_to_end_the_same(&cut);
 }
 
 #[test]

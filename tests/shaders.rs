@@ -4,13 +4,6 @@ use mollify_tests::on_paper::{self, EVERYTHING, LITTLE};
 use mollify_tests::translations::Translations;
 
 #[test]
-fn every_shipped_pipeline_is_looked_at() {
-    let mut shipped: Vec<&str> = on_paper::shipped().collect();
-    shipped.sort();
-    assert_eq!(shipped, on_paper::files(), "a new pipeline needs a line in `on_paper.rs`");
-}
-
-#[test]
 fn every_shader_is_valid_and_every_driver_can_be_told() {
     let mut wrong = Vec::new();
     for offer in [LITTLE, EVERYTHING] {
@@ -25,4 +18,13 @@ fn every_shader_is_valid_and_every_driver_can_be_told() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn other_batches_need_no_new_shaders() {
+    let of =
+        |batch: &str| on_paper::shaders_of("train/cifar10.ron", &[batch, "unet.channels=64"], EVERYTHING);
+    let (few, many) = (of("batch=12"), of("batch=64"));
+    assert!(few.len() > 20, "only {} shaders were found", few.len());
+    assert!(few == many, "{} shaders for batches of 12, {} for 64", few.len(), many.len());
 }

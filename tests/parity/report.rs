@@ -5,11 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::thread;
 
-use crate::compare::{Tolerance, worst};
+use crate::compare::{Tolerance, rms, worst};
 
-/// The errors of one case: what was compared, and its worst error as a part of the tolerance.
+/// One case on one device.
 #[derive(Default)]
-pub struct Checks(Vec<(String, f64)>);
+pub struct Checks {
+    /// What was compared, and its worst error as a part of the tolerance.
+    errors: Vec<(String, f64)>,
+    /// The numbers that were compared.
+    found: Vec<(String, Vec<f64>)>,
+}
+
+/// Groups whose numbers a GPU and the CPU agree on. Samplers and training multiply what rounding makes of them.
+const AGREED: [&str; 4] = ["layers", "nets", "losses", "procedural"];
+/// How far they may be apart, in units of their root mean square.
+const APART: f64 = 1e-4;
 
 /// Why a case has no errors to show.
 pub enum Failure {
@@ -32,20 +42,30 @@ impl From<tensor::Error> for Failure {
 
 impl Checks {
     pub fn compare(&mut self, what: &str, got: &[f64], expected: &[f64], tolerance: Tolerance) {
-        self.0.push((what.to_owned(), worst(got, expected, tolerance)));
+        self.errors.push((what.to_owned(), worst(got, expected, tolerance)));
+        self.found.push((what.to_owned(), got.to_vec()));
     }
 
     /// Something that is right or wrong.
     pub fn hold(&mut self, what: &str, right: bool) {
-        self.0.push((what.to_owned(), if right { 0.0 } else { f64::INFINITY }));
+        self.errors.push((what.to_owned(), if right { 0.0 } else { f64::INFINITY }));
+    }
+
+    /// Holds everything against what the CPU found.
+    fn agree(&mut self, on_cpu: &[(String, Vec<f64>)]) {
+        self.hold("as many numbers as on the CPU", self.found.len() == on_cpu.len());
+        for ((what, found), (_, expected)) in self.found.iter().zip(on_cpu) {
+            let error = worst(found, expected, Tolerance::absolute(APART * rms(expected)));
+            self.errors.push((format!("{what}, against the CPU"), error));
+        }
     }
 
     fn worst(&self) -> Option<&(String, f64)> {
-        self.0.iter().max_by(|a, b| a.1.total_cmp(&b.1))
+        self.errors.iter().max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     fn wrong(&self) -> String {
-        let wrong = self.0.iter().filter(|(_, part)| *part > 1.0);
+        let wrong = self.errors.iter().filter(|(_, part)| *part > 1.0);
         wrong.map(|(what, part)| format!("{part:.3} {what}")).collect::<Vec<_>>().join(", ")
     }
 }
@@ -54,6 +74,8 @@ impl Checks {
 pub struct Report {
     words: Vec<String>,
     groups: BTreeMap<String, Group>,
+    /// What the CPU found, by group and case.
+    on_cpu: BTreeMap<(String, String), Vec<(String, Vec<f64>)>>,
 }
 
 #[derive(Default)]
@@ -92,7 +114,7 @@ impl Group {
 impl Report {
     pub fn new(words: Vec<String>) -> Self {
         println!("{:10} {:44} {:24} error / tolerance", "group", "case", "on");
-        Report { words, groups: BTreeMap::new() }
+        Report { words, groups: BTreeMap::new(), on_cpu: BTreeMap::new() }
     }
 
     /// Runs a case on one device (or `-`), unless the words leave it out.
@@ -108,8 +130,18 @@ impl Report {
         }
         let mut checks = Checks::default();
         let end = catch_unwind(AssertUnwindSafe(|| run(&mut checks)));
+        let case = (group.to_owned(), name.to_owned());
+        if on.starts_with("gpu")
+            && AGREED.contains(&group)
+            && let Some(on_cpu) = self.on_cpu.get(&case)
+        {
+            checks.agree(on_cpu);
+        }
         let line = self.groups.entry(group.to_owned()).or_default().count(end, &checks);
-        println!("{group:10} {name:44} {on:24} {line}");
+        println!("{group:10} {name:44} {:24} {line}", short(on));
+        if on.starts_with("cpu") {
+            self.on_cpu.insert(case, checks.found);
+        }
     }
 
     /// What a case needs, or a line that says why it is not there.
@@ -141,4 +173,10 @@ impl Report {
         let right = sum(|group| group.failed) == 0 && (found || !self.words.is_empty());
         if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// The name of a device without that of its driver.
+fn short(device: &str) -> String {
+    let checked = if device.ends_with(", checked") { ", checked" } else { "" };
+    device.split_once(" (").map_or_else(|| device.to_owned(), |(name, _)| format!("{name}{checked}"))
 }

@@ -101,6 +101,11 @@ impl Gpu {
         self
     }
 
+    /// What it offers to programs.
+    pub fn offer(&self) -> Offer {
+        self.0.offer
+    }
+
     /// What a user should know about this adapter, if anything.
     pub fn warning(&self) -> Option<&str> {
         self.0.warning.as_deref()

@@ -8,7 +8,7 @@ use tensor::Value;
 
 use crate::call::{Call, Memory, View};
 use crate::patterns::RowFold;
-use crate::schedule::{Constant, Lowering};
+use crate::schedule::{Constant, Lowering, WINDOW_ALIGNMENT};
 use crate::shader::{Element, Source, source};
 
 static FOLD_ROWS: Source = source!("fold_rows");
@@ -74,7 +74,7 @@ impl Lowering<'_> {
         View { offset: from, len, ..room }
     }
 
-    /// Folds the rows that wait: a dispatch for each tensor that they go to.
+    /// Folds the rows that wait: a dispatch for each tensor that they go to, or for each part of it that can be bound.
     pub(crate) fn flush_folds(&mut self) {
         // The next rows get a room of their own: somebody else may still read these.
         let Some(room) = self.folds.room.take() else { return };
@@ -84,16 +84,28 @@ impl Lowering<'_> {
         inputs.sort_unstable();
         inputs.dedup();
         for input in inputs {
-            let chunks: Vec<[u32; 5]> =
-                jobs.iter().filter(|job| job.input == input).flat_map(|job| job.chunks()).collect();
-            let count = chunks.len();
-            let table = self.constant(Constant::U32(chunks.into_flattened()));
-            let len = self.shape(input).len();
-            let to = View { memory: Memory::Bound(input), element: Element::F32, offset: 0, len };
-            self.push(
-                Call::new(&FOLD_ROWS).read("chunks", table).read("rows", room).write("to", to).over(count),
-            );
+            let mut chunks: Vec<Chunk> =
+                jobs.iter().filter(|job| job.input == input).flat_map(Job::chunks).collect();
+            chunks.sort_unstable_by_key(|chunk| chunk.to);
+            let most = self.offer.largest_binding / 4 - WINDOW_ALIGNMENT as usize;
+            for part in parts(&chunks, most) {
+                self.fold_into(room, input, part);
+            }
         }
+    }
+
+    /// Folds the rows of chunks that go to one part of an input.
+    fn fold_into(&mut self, rows: View, input: Value, chunks: &[Chunk]) {
+        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { return };
+        let (offset, len) = (first.to, last.to + last.len - first.to);
+        let table = chunks.iter().flat_map(|chunk| {
+            let Chunk { from, stride, rows, to, len } = *chunk;
+            [from, stride, rows, to - offset, len].map(|number| number as u32)
+        });
+        let table = self.constant(Constant::U32(table.collect()));
+        let to = View { memory: Memory::Bound(input), element: Element::F32, offset, len };
+        let call = Call::new(&FOLD_ROWS).read("chunks", table).read("rows", rows).write("to", to);
+        self.push(call.over(chunks.len()));
     }
 }
 
@@ -103,12 +115,38 @@ impl Job {
         self.input == fold.input && self.to < fold.offset + fold.len && fold.offset < self.to + self.len
     }
 
-    /// As the kernel reads it: where the rows start and where the next one is, how many there are, where the sum
-    /// goes, and how many elements.
-    fn chunks(&self) -> impl Iterator<Item = [u32; 5]> + use<> {
+    fn chunks(&self) -> impl Iterator<Item = Chunk> + use<> {
         let Job { from, rows, stride, len, to, .. } = *self;
-        (0..len).step_by(CHUNK).map(move |at| {
-            [from + at, stride, rows, to + at, CHUNK.min(len - at)].map(|number| number as u32)
+        (0..len).step_by(CHUNK).map(move |at| Chunk {
+            from: from + at,
+            stride,
+            rows,
+            to: to + at,
+            len: CHUNK.min(len - at),
         })
     }
+}
+
+/// What one workgroup sums: where the rows start and how far the next one is, how many there are, where the sum goes, and
+/// how many elements.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    from: usize,
+    stride: usize,
+    rows: usize,
+    to: usize,
+    len: usize,
+}
+
+/// Runs of chunks, sorted by where they go, that go to no more than `most` elements.
+fn parts(chunks: &[Chunk], most: usize) -> Vec<&[Chunk]> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (at, chunk) in chunks.iter().enumerate() {
+        if chunk.to + chunk.len - chunks[start].to > most {
+            parts.push(&chunks[start..at]);
+            start = at;
+        }
+    }
+    parts.push(&chunks[start..]);
+    parts
 }

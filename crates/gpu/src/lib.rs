@@ -16,14 +16,15 @@ mod plan;
 mod profile;
 mod queue;
 mod schedule;
-mod self_test;
+pub mod self_test;
 mod shader;
 mod text;
 
 pub use adapter::{Adapter, adapters, find};
 pub use call::{Call, Memory, Number, View};
 pub use device::Gpu;
-pub use paper::Paper;
+pub use memory::mebibytes;
+pub use paper::{Footprint, Paper};
 pub use pipelines::Mode;
 pub use plan::Plan;
 pub use profile::Times;

@@ -73,7 +73,7 @@ fn refused(what: &str, bytes: u64, why: &str) -> Error {
 }
 
 /// A size in the words of messages.
-pub(crate) fn mebibytes(bytes: u64) -> String {
+pub fn mebibytes(bytes: u64) -> String {
     match bytes {
         0..1048576 => format!("{} KiB", bytes.div_ceil(1 << 10)),
         _ => format!("{} MiB", bytes.div_ceil(1 << 20)),

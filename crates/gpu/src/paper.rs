@@ -8,6 +8,7 @@ use tensor::{
     Array, Bindings, Data, Device, Dtype, Executable, Fetch, Outputs, Program, Result, Shape, Storage, Tensor,
 };
 
+use crate::memory::padded;
 use crate::{Offer, Plan, Schedule, Shader};
 
 /// Stands in for a GPU where only its work is of interest: it keeps the shaders that programs need and counts what
@@ -25,10 +26,35 @@ struct Seen {
     submissions: u64,
     /// Whether there is something to submit.
     recorded: bool,
+    /// The bytes of the tensors that are there now.
+    tensors: u64,
+    /// The bytes of each slot, as of [`Plan::slots`].
+    slots: Vec<u64>,
+    footprint: Footprint,
 }
 
-/// The memory of a tensor: none.
-struct Blank;
+/// What runs take of a GPU's memory, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Of all tensors that were there at once, at most: parameters, images, what programs hand out.
+    pub tensors: u64,
+    /// Of what programs make for themselves, which they share.
+    pub slots: u64,
+    /// The largest part of it that is bound at once, and what that is.
+    pub largest: (u64, String),
+}
+
+/// The memory of a tensor: none, but it counts.
+struct Blank {
+    bytes: u64,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Drop for Blank {
+    fn drop(&mut self) {
+        lock(&self.seen).tensors -= self.bytes;
+    }
+}
 
 impl Storage for Blank {
     fn as_any(&self) -> &dyn Any {
@@ -58,19 +84,47 @@ impl Paper {
         (seen.dispatches, seen.submissions)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the runs so far took of a GPU's memory.
+    pub fn footprint(&self) -> Footprint {
+        let seen = self.lock();
+        Footprint { slots: seen.slots.iter().sum(), ..seen.footprint.clone() }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    fn blank(&self, shape: &Shape, dtype: Dtype) -> Tensor {
+        let bytes = padded(4 * shape.len());
+        let mut seen = self.lock();
+        seen.tensors += bytes;
+        seen.footprint.tensors = seen.footprint.tensors.max(seen.tensors);
+        drop(seen);
+        Tensor::new(shape.clone(), dtype, Arc::new(Blank { bytes, seen: self.seen.clone() }))
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Seen {
+    fn note_memory(&mut self, schedule: &Schedule, plan: &Plan) {
+        self.slots.resize(self.slots.len().max(plan.slots.len()), 0);
+        for (slot, bytes) in self.slots.iter_mut().zip(&plan.slots) {
+            *slot = (*slot).max(padded(*bytes));
+        }
+        for room in &schedule.made {
+            let bytes = padded(room.bytes());
+            if bytes > self.footprint.largest.0 {
+                self.footprint.largest = (bytes, room.what.clone());
+            }
+        }
+    }
+
     fn submit(&mut self) {
         self.submissions += u64::from(std::mem::take(&mut self.recorded));
     }
-}
-
-fn blank(shape: &Shape, dtype: Dtype) -> Tensor {
-    Tensor::new(shape.clone(), dtype, Arc::new(Blank))
 }
 
 impl Device for Paper {
@@ -80,12 +134,12 @@ impl Device for Paper {
 
     fn upload(&self, array: &Array) -> Result<Tensor> {
         self.lock().recorded = true;
-        Ok(blank(&array.shape, array.dtype()))
+        Ok(self.blank(&array.shape, array.dtype()))
     }
 
     fn zeros(&self, shape: &Shape, dtype: Dtype) -> Result<Tensor> {
         self.lock().recorded = true;
-        Ok(blank(shape, dtype))
+        Ok(self.blank(shape, dtype))
     }
 
     fn download(&self, tensor: &Tensor) -> Result<Array> {
@@ -126,6 +180,7 @@ impl Device for Paper {
         let plan = Plan::of(&schedule);
         schedule.calls.iter_mut().for_each(|call| plan.mark_shared(call));
         let dispatches = schedule.calls.iter().filter(|call| !call.groups.contains(&0)).count() as u64;
+        self.lock().note_memory(&schedule, &plan);
         self.lock().shaders.extend(schedule.calls.into_iter().map(|call| call.shader));
         Ok(Executable::new(program, Dispatches(dispatches)))
     }
@@ -134,11 +189,12 @@ impl Device for Paper {
         let mut seen = self.lock();
         seen.dispatches += executable.prepared::<Dispatches>()?.0;
         seen.recorded = true;
+        drop(seen);
         let program = executable.program();
         let mut outputs = Outputs::default();
         for (name, value) in program.named() {
             let operation = program.graph.operation(value);
-            outputs.insert(name, blank(&operation.shape, operation.dtype));
+            outputs.insert(name, self.blank(&operation.shape, operation.dtype));
         }
         Ok(outputs)
     }

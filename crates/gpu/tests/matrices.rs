@@ -1,5 +1,6 @@
 //! Products, convolutions and their gradients at every size of tile, in groups of samples, and by matrix units.
 
+use mollify_gpu::self_test::{difference, graph, results};
 use mollify_gpu::{Gpu, Mode, Offer, Paper, find};
 use tensor::operation_table::output_names;
 use tensor::{Array, Bindings, Device, Graph, Op, Reference, Value, compile, gradients};
@@ -155,65 +156,32 @@ fn the_gradient_of_a_bias_takes_no_dispatch_of_its_own() {
     assert_eq!(count(&["w", "b"]), count(&["w"]) + 1);
 }
 
-/// Layers that matrix units take where numbers are stored in 16 bits, with everything that is fused to them.
-fn in_halves() -> Graph {
-    let mut graph = Graph::new();
-    let (x, qkv) = (graph.input("x", [2, 16, 16, 64]), graph.input("qkv", [2, 64, 192]));
-    let weights = [9, 1].map(|taps| graph.input(&format!("w{taps}"), [taps, 64, 128]));
-    let (bias, embedding) = (graph.input("bias", [128]), graph.input("embedding", [2, 1, 1, 128]));
-    let (y, attended) = graph.halves(|graph| {
-        let (x, qkv) = (graph.silu(x), graph.silu(qkv));
-        let h = graph.conv(x, weights[0], Some(bias));
-        let h = graph.add(h, embedding);
-        let skip = graph.push(Op::Conv, &[x, weights[1]], None);
-        let y = graph.add(h, skip);
-        (graph.silu(y), graph.attention(qkv, 1))
-    });
-    let losses = [y, attended].map(|value| sum_of_squares(&mut graph, value));
-    let loss = graph.add(losses[0], losses[1]);
-    let of = [x, qkv, weights[0], weights[1], bias];
-    for (at, gradient) in gradients(&mut graph, loss, &of).into_iter().enumerate() {
-        let gradient = gradient.expect("the loss depends on it");
-        let to = graph.input(&format!("to{at}"), graph.shape(gradient).clone());
-        graph.accumulate(to, 0, gradient);
+#[test]
+fn gradients_in_halves_come_close() {
+    let [found, expected] = [results(&gpu()).unwrap(), results(&Reference).unwrap()];
+    for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+        let (found, expected) = (found.f64s(), expected.f64s());
+        let square = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>();
+        let error = square(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
+        let error = (error / square(&mut expected.iter().copied())).sqrt();
+        // A few roundings of 5e-4 between there and back.
+        assert!(error <= 3e-3, "{name} is off by {error:.1e}");
     }
-    graph
-}
-
-/// The gradients of those layers.
-fn gradients_in_halves(device: &dyn Device) -> Vec<Vec<f64>> {
-    let graph = in_halves();
-    let mut bindings = Bindings::new();
-    let mut sums = Vec::new();
-    for value in graph.values() {
-        if let Op::Input { name } = &graph.operation(value).op
-            && name.starts_with("to")
-        {
-            let sum = device.zeros(graph.shape(value), tensor::Dtype::Real).unwrap();
-            bindings = bindings.tensor(name, &sum);
-            sums.push(sum);
-        }
-    }
-    run(device, graph, bindings);
-    sums.iter().map(|sum| device.download(sum).unwrap().f64s()).collect()
 }
 
 #[test]
-fn gradients_in_halves_come_close() {
-    let (found, expected) = (gradients_in_halves(&gpu()), gradients_in_halves(&Reference));
-    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        let square = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>();
-        let error = square(&mut found.iter().zip(expected).map(|(a, b)| a - b));
-        let error = (error / square(&mut expected.iter().copied())).sqrt();
-        // A few roundings of 5e-4 between there and back.
-        assert!(error <= 3e-3, "gradient {at} is off by {error:.1e}");
-    }
+fn the_self_test_tells_what_is_off() {
+    let (gpu, zeros) =
+        (gpu(), Paper::new(Offer { largest_binding: 1 << 30, halves: true, cooperative: true }));
+    assert_eq!(difference(&gpu, &gpu), Ok(None));
+    let flaw = difference(&zeros, &gpu).unwrap().expect("zeros are wrong");
+    assert!(flaw.starts_with("the gradient of images is off by"), "{flaw}");
 }
 
 #[test]
 fn matrix_units_take_halves_through_valid_shaders() {
     let paper = Paper::new(Offer { largest_binding: 1 << 30, halves: true, cooperative: true });
-    paper.prepare(compile(in_halves())).unwrap();
+    paper.prepare(compile(graph())).unwrap();
     let shaders = paper.shaders();
     let flaws: Vec<String> =
         shaders.iter().filter_map(|s| s.text().err()).map(|flaw| flaw.to_string()).collect();

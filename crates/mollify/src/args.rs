@@ -47,6 +47,9 @@ pub(crate) enum Command {
         /// Print a Mermaid chart of the nodes, for Markdown
         #[arg(long)]
         mermaid: bool,
+        /// Say as well what the first tick takes of a GPU's memory: `gpu` or `gpu:NAME`
+        #[arg(long, value_name = "DEVICE", conflicts_with = "mermaid")]
+        device: Option<DeviceChoice>,
     },
     /// Show what the choices in a pipeline come to, and where they fight each other
     ///

@@ -26,8 +26,8 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
     let done = |result: Result<(), Problem>| result.map(|()| Ending::Done);
     match command {
         Command::Run(args) => run::run(&args, plugins),
-        Command::Check { files, settings, mermaid } => {
-            done(check::check(&files, &settings.settings, mermaid, plugins))
+        Command::Check { files, settings, mermaid, device } => {
+            done(check::check(&files, &settings.settings, mermaid, device.as_ref(), plugins))
         }
         Command::Explain { file, settings } => done(explain::explain(&file, &settings.settings, plugins)),
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use cpu::Cpu;
-use gpu::{Adapter, Gpu, Mode};
+use gpu::{Adapter, Gpu, Mode, Offer};
 use pipeline::Error;
 use ports::Machine;
 
@@ -44,6 +44,20 @@ pub(crate) fn open(hardware: &Hardware) -> Result<Opened, Problem> {
             .into()),
         _ => Ok(opened),
     }
+}
+
+/// What the GPU that the user chose offers.
+pub(crate) fn offer(choice: &DeviceChoice) -> Result<Offer, Problem> {
+    let adapter = match choice {
+        DeviceChoice::Gpu(name) => Some(gpu::find(name.as_deref())?),
+        DeviceChoice::Auto => gpu::adapters().into_iter().find(|adapter| why_not(adapter).is_none()),
+        DeviceChoice::Cpu => None,
+    };
+    let none = || {
+        Error::new("there is no GPU whose memory could be planned")
+            .help("take `--device gpu` to plan for software")
+    };
+    Ok(adapter.ok_or_else(none)?.offer())
 }
 
 /// The first real GPU that can be used, or else the CPU.

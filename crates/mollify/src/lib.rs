@@ -9,6 +9,7 @@ mod goal;
 mod interrupt;
 mod metrics;
 mod notes;
+mod plan;
 mod problem;
 mod profile;
 mod progress;

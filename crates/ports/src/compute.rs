@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use philox::Key;
+use pipeline::Note;
 use tensor::{Array, Bindings, Device, Executable, Graph, Outputs, Result, Shape, Tensor, compile};
 
 use crate::Sigma;
@@ -76,6 +77,16 @@ impl Compute<'_, '_> {
             self.parts.insert(key.to_owned(), size);
         }
         Ok((0..n).step_by(size).map(|start| start..n.min(start + size)).collect())
+    }
+
+    /// Says that a batch of `n` goes through the device in parts because of its memory, if it does.
+    pub fn tell_parts(n: usize, parts: &[Range<usize>], notes: &mut MessageWriter<Note>) {
+        if let [first, _, ..] = parts {
+            let (size, count) = (first.len(), parts.len());
+            notes.write(Note(format!(
+                "{n} images at once do not fit: {count} parts of {size} do, with the same result"
+            )));
+        }
     }
 
     /// Runs the program called `key` for `n` samples.

@@ -1,10 +1,10 @@
 //! What a denoiser makes of noisy images.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
+use pipeline::{Inputs, Mistake, Node, Note, Read, Shapes, This, Wire};
 use ports::{
-    Compute, Denoised, Denoiser, Explain, Fact, Images, Labels, Others, Query, Sigma, check_labels,
-    label_rows,
+    Compute, Denoised, Denoiser, Explain, Fact, Images, Labels, Others, Query as Question, Sigma,
+    check_labels, label_rows,
 };
 use serde::Deserialize;
 use tensor::{Graph, Shape};
@@ -49,6 +49,8 @@ pub fn denoise(
     images: Read<Images>,
     denoisers: Read<Denoiser>,
     labels: Read<Labels>,
+    own: Query<&Denoised>,
+    mut notes: MessageWriter<Note>,
     mut compute: Compute,
 ) -> Result<Denoised> {
     let x = images.get(this.x)?;
@@ -74,7 +76,11 @@ pub fn denoise(
     let key = format!("{shape} {evaluations} {scaled}");
     let build = |graph: &mut Graph, n| ask(graph, part, &shape.with(0, n), labels.is_some(), scaled);
     let mut denoised = Vec::new();
-    for range in compute.parts(&key, n, None, build)? {
+    let parts = compute.parts(&key, n, None, build)?;
+    if own.get(this.node()).is_err() {
+        Compute::tell_parts(n, &parts, &mut notes);
+    }
+    for range in parts {
         let bindings = part.bindings().tensor("x", &x.pixels.rows(range.clone()));
         let mut bindings = bindings.tensor("sigma", &sigma.rows(range.clone()));
         if let Some(rows) = labels {
@@ -99,7 +105,7 @@ fn ask(graph: &mut Graph, denoiser: &dyn ports::Denoise, shape: &Shape, labels: 
         }
         false => x,
     };
-    let query = Query {
+    let query = Question {
         x,
         sigma: graph.reshape(sigma, [n, 1, 1, 1]),
         labels: labels.then(|| graph.input("labels", [n, denoiser.labels()])),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bevy_ecs::prelude::*;
 use diffusion::Weight;
 use philox::stream;
-use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, This, Tick, Wire};
+use pipeline::{Inputs, Keep, Kept, Mistake, Node, Note, Read, This, Tick, Wire};
 use ports::{
     AugmentLabels, Compute, Denoise, Denoiser, Explain, Fact, Gauges, Gradients, Images, Labels, LossScale,
     Machine, Others, Parameters, augment_rows, check_augment, check_labels, label_rows,
@@ -128,6 +128,7 @@ pub fn gradient(
     scalings: Query<&Scaling>,
     tick: Res<Tick>,
     mut gauges: ResMut<Gauges>,
+    mut notes: MessageWriter<Note>,
     mut compute: Compute,
 ) -> Result<(Gradients, Scaling)> {
     let by = denoisers.get(this.by)?.0.as_ref();
@@ -146,7 +147,11 @@ pub fn gradient(
     let key = if augmented { "gradient by augmented images" } else { "gradient" };
     let build = |graph: &mut Graph, n| gradient_graph(graph, by, &this.weight, n, augmented);
     let mut losses = Vec::new();
-    for range in compute.parts(key, batch.n, this.micro_batch, build)? {
+    let parts = compute.parts(key, batch.n, this.micro_batch, build)?;
+    if this.micro_batch.is_none() && own.get(this.node()).is_err() {
+        Compute::tell_parts(batch.n, &parts, &mut notes);
+    }
+    for range in parts {
         let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
         for (name, rows) in [("labels", labels), ("augment", augment)] {
             bindings = rows.into_iter().fold(bindings, |to, rows| to.tensor(name, &rows.rows(range.clone())));

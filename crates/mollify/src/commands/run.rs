@@ -10,7 +10,7 @@ use crate::commands::Ending;
 use crate::problem::Problem;
 use crate::stderr::say;
 use crate::world::Point;
-use crate::{args, device, interrupt, metrics, notes, profile, progress, resume, run_folder, world};
+use crate::{args, device, interrupt, metrics, notes, plan, profile, progress, resume, run_folder, world};
 
 pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
     let points = world::points(&args.file, &args.settings.settings)?;
@@ -31,6 +31,9 @@ pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, P
     say(opened.line());
     if let Some(warning) = opened.warning() {
         say(format!("warning: {warning}"));
+    }
+    if let (Some(gpu), false, Some(first)) = (&opened.gpu, args.quiet, points.first()) {
+        plan::lines(&args.file, &first.settings, plugins, gpu.offer())?.into_iter().for_each(say);
     }
     let mut ending = Ending::Done;
     for (i, point) in points.iter().enumerate() {
