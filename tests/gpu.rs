@@ -60,7 +60,7 @@ fn the_checkpoint_of_quickstart_draws_the_same_pictures_on_a_gpu_and_on_the_cpu(
     let mollify: Mollify = mollify!();
     let [quickstart, sample] = ["quickstart", "sample"]
         .map(|name| root().join(format!("pipelines/{name}.ron")).display().to_string().replace('\\', "/"));
-    let training = ["--set", "kimg=4.0", "--set", "seeds=0", "--set", "steps=1", "--device", "cpu"];
+    let training = ["--set", "kimg=4.0", "--set", "seeds=\"0\"", "--set", "steps=2", "--device", "cpu"];
     mollify.succeed(&[&["run", &quickstart, "--quiet"][..], &training].concat());
     let draw = format!(
         r#"(

@@ -107,7 +107,8 @@ pub struct Shader {
     pub absent: Vec<&'static str>,
     /// Read as `given.NAME`; after them come the offsets of the operands.
     pub numbers: Vec<(&'static str, NumberType)>,
-    /// `const NAME: u32`, known when the pipeline is made.
+    /// `const NAME: u32`, known when the pipeline is made. They would be `override`s, but that naga 30.0.1 panics over
+    /// overrides that follow from others, as a tile's sizes do.
     pub constants: Vec<(&'static str, u32)>,
     /// Text that belongs to this use alone: the formulas of an elementwise pass.
     pub formulas: String,
