@@ -30,7 +30,7 @@ macro_rules! assert_ran {
 fn help_says_what_there_is() {
     let mollify = folder();
     assert_ran!("help", mollify.succeed(&["--help"]));
-    for command in ["run", "check", "explain", "kinds", "info", "import", "snapshot"] {
+    for command in ["run", "check", "explain", "kinds", "info", "import", "devices", "snapshot"] {
         assert_ran!(format!("help_{command}"), mollify.succeed(&[command, "--help"]));
     }
 }
@@ -169,7 +169,7 @@ fn info_says_what_is_in_a_file() {
 #[test]
 fn insta_itself_accepts_what_snapshot_writes() {
     let mollify = folder();
-    mollify.succeed(&["snapshot", "toy.ron"]);
+    mollify.succeed(&["snapshot", "toy.ron", "--device", "cpu"]);
     let written = String::from_utf8(mollify.read("snapshots/toy.snap")).expect("text");
     let (_, content) = written[4..].split_once("\n---\n").expect("a header");
     let mut settings = Settings::new();
@@ -182,16 +182,17 @@ fn insta_itself_accepts_what_snapshot_writes() {
 #[test]
 fn snapshot_writes_what_nodes_end_with_and_checks_it() {
     let mollify = folder();
-    assert_ran!("snapshot_none", mollify.fail(&["snapshot", "toy.ron", "--check"]));
-    assert_ran!("snapshot_written", mollify.succeed(&["snapshot", "toy.ron"]));
+    let check = ["snapshot", "toy.ron", "--device", "cpu", "--check"];
+    assert_ran!("snapshot_none", mollify.fail(&check));
+    assert_ran!("snapshot_written", mollify.succeed(&["snapshot", "toy.ron", "--device", "cpu"]));
     let written = String::from_utf8(mollify.read("snapshots/toy.snap")).expect("text");
     assert_snapshot!("snapshot_toy", written);
     assert!(
         !mollify.path("snapshots/toy.snap.new").exists(),
         "a snapshot that was accepted waits for no review"
     );
-    assert_ran!("snapshot_same", mollify.succeed(&["snapshot", "toy.ron", "--check"]));
-    assert_ran!("snapshot_differs", mollify.fail(&["snapshot", "toy.ron", "--check", "--set", "steps=17"]));
+    assert_ran!("snapshot_same", mollify.succeed(&check));
+    assert_ran!("snapshot_differs", mollify.fail(&[&check[..], &["--set", "steps=17"]].concat()));
     assert!(mollify.path("snapshots/toy.snap.new").exists(), "a snapshot that differs waits for review");
     assert_eq!(String::from_utf8(mollify.read("snapshots/toy.snap")).expect("text"), written);
 }

@@ -46,7 +46,7 @@ pub(crate) fn ci(args: &[&str]) -> Result<(), String> {
 /// Runs tests; those on a GPU with a driver that is installed first if need be, or not at all.
 fn tests(mut command: Command, gpu: bool) -> Result<(), String> {
     if gpu {
-        driver::ensure()?;
+        driver::ensure(&mut command)?;
         return run(command);
     }
     command.env("MOLLIFY_NO_GPU", "1");

@@ -15,11 +15,13 @@ const MANAGERS: [(&str, &[&str]); 4] = [
     ("apk", &["add", "mesa-vulkan-swrast", "vulkan-loader"]),
 ];
 
-/// Makes sure that there is a driver; other systems than Linux come with their own.
-pub(crate) fn ensure() -> Result<(), String> {
+/// Makes sure that a command finds a driver; other systems than Linux come with their own.
+pub(crate) fn ensure(command: &mut Command) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
+    // Mesa would look for a display to sort GPUs by, and print errors where there is none.
+    command.env("NODEVICE_SELECT", "1");
     if let Some(driver) = installed() {
         println!("tests on a GPU use the Vulkan drivers of {}", driver.display());
         return Ok(());

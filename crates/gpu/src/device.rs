@@ -8,7 +8,7 @@ use tensor::{
 };
 
 use crate::adapter::Adapter;
-use crate::download;
+use crate::download::{self, Staging};
 use crate::errors::Reports;
 use crate::executor::{Prepared, written_input};
 use crate::memory::{Block, Buffer, Shelf, padded};
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     warning: Option<String>,
     reports: Reports,
     shelf: Shelf,
+    staging: Staging,
     state: Mutex<State>,
 }
 
@@ -87,6 +88,7 @@ impl Gpu {
             warning: None,
             reports: reports.clone(),
             shelf: Shelf::default(),
+            staging: Staging::default(),
             state: Mutex::new(state),
         }))
     }
@@ -274,12 +276,7 @@ impl Device for Gpu {
     fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
         let bytes = 4 * tensor.shape().len() as u64;
         let (shape, dtype) = (tensor.shape().clone(), tensor.dtype());
-        let staging = self.0.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("download"),
-            size: bytes.max(4),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let staging = self.0.staging.take(&self.0.device, bytes.max(4));
         let mut state = self.0.lock();
         let from = &tensor.storage::<Buffer>()?.block.buffer;
         state.queue.copies().copy_buffer_to_buffer(from, 4 * tensor.offset() as u64, &staging, 0, bytes);
@@ -300,6 +297,7 @@ impl Device for Gpu {
                 }
             };
             inner.reports.check()?;
+            inner.staging.give(staging);
             Ok(Array { shape, data })
         }))
     }

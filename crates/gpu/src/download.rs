@@ -1,9 +1,49 @@
 //! Numbers on their way back to the host.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use bytemuck::Pod;
 use tensor::{Error, Result};
 
 use crate::queue::wait;
+
+/// Buffers that the host reads from, used in turn.
+#[derive(Default)]
+pub(crate) struct Staging(Mutex<HashMap<u64, Vec<wgpu::Buffer>>>);
+
+/// Larger buffers are not kept: whole sets of parameters are read rarely.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// How many buffers of one size are kept.
+const KEPT: usize = 8;
+
+impl Staging {
+    pub fn take(&self, device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+        let free = self.lock().get_mut(&bytes).and_then(Vec::pop);
+        free.unwrap_or_else(|| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("download"),
+                size: bytes,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })
+    }
+
+    /// Takes back a buffer that has been read.
+    pub fn give(&self, buffer: wgpu::Buffer) {
+        let mut kept = self.lock();
+        let kept = kept.entry(buffer.size()).or_default();
+        if buffer.size() <= MOST_BYTES && kept.len() < KEPT {
+            kept.push(buffer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<wgpu::Buffer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Reads the first bytes of a buffer that the host can map, after a submission, or after all.
 pub(crate) fn read<T: Pod>(
