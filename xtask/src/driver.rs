@@ -15,6 +15,9 @@ const MANAGERS: [(&str, &[&str]); 4] = [
     ("apk", &["add", "mesa-vulkan-swrast", "vulkan-loader"]),
 ];
 
+/// Parts of the names of drivers that need no hardware.
+const SOFTWARE: [&str; 2] = ["lvp", "swiftshader"];
+
 /// Makes sure that a command finds a driver; other systems than Linux come with their own.
 pub(crate) fn ensure(command: &mut Command) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
@@ -26,7 +29,7 @@ pub(crate) fn ensure(command: &mut Command) -> Result<(), String> {
         println!("tests on a GPU use the Vulkan drivers of {}", driver.display());
         return Ok(());
     }
-    println!("there is no Vulkan driver, so a software one is installed for the tests on a GPU");
+    println!("there is no Vulkan driver to use, so a software one is installed for the tests on a GPU");
     install().map_err(|what| {
         format!("{what}; install a Vulkan driver, or leave those tests out with `--no-gpu`")
     })?;
@@ -50,9 +53,16 @@ fn installed() -> Option<PathBuf> {
         .or_else(|| folders.into_iter().find(|folder| has_driver(folder)))
 }
 
+/// A driver of software, or any where there is hardware for one.
 fn has_driver(folder: &Path) -> bool {
-    let files = folder.read_dir().into_iter().flatten().flatten();
-    files.map(|file| file.path()).any(|file| file.extension() == Some(OsStr::new("json")))
+    let hardware = ["/dev/dri", "/dev/nvidia0", "/dev/dxg", "/dev/kgsl-3d0"].map(Path::new);
+    let hardware = hardware.into_iter().any(Path::exists);
+    let files = folder.read_dir().into_iter().flatten().flatten().map(|file| file.path());
+    let mut drivers = files.filter(|file| file.extension() == Some(OsStr::new("json")));
+    drivers.any(|file| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        hardware || SOFTWARE.iter().any(|software| name.contains(software))
+    })
 }
 
 fn install() -> Result<(), String> {

@@ -16,6 +16,9 @@ const TO: (&str, &str) = (
      last one stays",
 );
 
+/// The place of the tick in names of files.
+const TICK: &str = "{tick}";
+
 /// Settings of images on their way to a file.
 #[derive(Component, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +78,12 @@ pub fn save_denoised(
 }
 
 fn check(to: &Path) -> Result<(), Mistake> {
+    let text = to.to_string_lossy();
+    let places = text.replace(TICK, "").replace(RunFolder::PLACE, "");
+    if places.contains(['{', '}']) {
+        let what = format!("`{text}` has other braces than `{{tick}}` and `{{run}}`");
+        return Err(Mistake::new("to", what).help("names of these files know no other places"));
+    }
     let extension = to.extension().and_then(|extension| extension.to_str());
     if matches!(extension, Some("npy" | "safetensors")) {
         return Ok(());
@@ -92,7 +101,7 @@ pub struct Paths<'w> {
 
 impl Paths<'_> {
     fn fill(&self, to: &Path) -> Result<PathBuf> {
-        let to = to.to_string_lossy().replace("{tick}", &self.tick.0.to_string());
+        let to = to.to_string_lossy().replace(TICK, &self.tick.0.to_string());
         Ok(self.run.fill(&to)?.into())
     }
 }

@@ -288,4 +288,6 @@ fn arrays_that_do_not_fit_are_found_while_wiring() {
     );
     let report = mistake(&save);
     assert!(report.contains("`x.png` does not end in `.npy` or `.safetensors`"), "{report}");
+    let report = mistake(&save.replace("x.png", "{tick:03}.npy"));
+    assert!(report.contains("`{tick:03}.npy` has other braces than `{tick}` and `{run}`"), "{report}");
 }

@@ -31,7 +31,7 @@ impl Node for Network {
         Of the folder of a run, the newest good file of averaged weights is taken.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
-        ("file", "a `.safetensors` file that a `Checkpoint` wrote, or the folder of a run"),
+        ("file", "a `.safetensors` file of a `Checkpoint` or of `mollify import`, or the folder of a run"),
         ("precision", DOC),
     ];
 

@@ -12,6 +12,9 @@ const OCTAVES: f64 = 64.0;
 /// How often intervals are halved: then they are a 90,000th of a factor of two wide.
 const DEPTH: u32 = 22;
 
+/// How many nodes the tree has, of which the first is 0.
+pub const NODES: u64 = 1 << DEPTH;
+
 /// The share of a unit normal in the noise of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {

@@ -15,7 +15,7 @@ mod time_steps;
 mod vp;
 mod weight;
 
-pub use brownian::{Share, brownian};
+pub use brownian::{NODES, Share, brownian};
 pub use churn::Churn;
 pub use iddpm::{C_1, C_2, IddpmLevels, TIMESTEPS};
 pub use multistep::{Update, ancestral, deis, dpm_pp, dpm_pp_sde, ipndm, lms, unipc_corrector};

@@ -84,6 +84,9 @@ impl Spacing {
         if steps < 2 {
             return Err(TimeStepsError::TooFewSteps(steps));
         }
+        if steps > MOST_STEPS {
+            return Err(TimeStepsError::BeyondMost(steps));
+        }
         if matches!(self, Self::Vp { epsilon_s } if epsilon_s >= 1.0) {
             return Err(TimeStepsError::Constants(self));
         }
@@ -121,6 +124,9 @@ impl Spacing {
     }
 }
 
+/// More steps are a slip of the keyboard.
+const MOST_STEPS: usize = 1_000_000;
+
 /// The most noise levels that a table may have.
 const MOST_TIMESTEPS: usize = 100_000;
 
@@ -138,6 +144,8 @@ fn entries(table: &[f64], steps: usize) -> Result<Vec<f64>, TimeStepsError> {
 pub enum TimeStepsError {
     /// One step would have to be `sigma_max` and `sigma_min` at once.
     TooFewSteps(usize),
+    /// More steps than anybody means.
+    BeyondMost(usize),
     /// More steps than a table has noise levels.
     TooManySteps {
         /// How many were asked for.
@@ -160,6 +168,7 @@ impl fmt::Display for TimeStepsError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::TooFewSteps(steps) => write!(f, "`steps` must be at least 2, not {steps}"),
+            Self::BeyondMost(steps) => write!(f, "`steps` is {steps}, expected at most {MOST_STEPS}"),
             Self::TooManySteps { steps, levels } => {
                 write!(f, "`steps` is {steps}, but only {levels} noise levels of iDDPM are in the range")
             }

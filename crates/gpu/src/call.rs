@@ -141,8 +141,10 @@ impl Call {
         self
     }
 
+    /// Adds a number. Whatever has too many elements for 32 bits is too large to bind, as
+    /// [`Schedule::check`](crate::Schedule::check) says then.
     pub fn number(mut self, name: &'static str, value: usize) -> Self {
-        let value = u32::try_from(value).unwrap_or_else(|_| panic!("{name} of {} is {value}", self.label));
+        let value = u32::try_from(value).unwrap_or(u32::MAX);
         self.shader.numbers.push((name, NumberType::U32));
         self.numbers.push(Number::U32(value));
         self

@@ -15,6 +15,7 @@ use crate::memory::{Block, Buffer, Shelf, padded};
 use crate::pipelines::{Mode, Pipelines};
 use crate::profile::{Profile, Times};
 use crate::queue::Queue;
+use crate::state::State;
 use crate::{Offer, Plan, Schedule};
 
 /// Bytes from which an upload takes new memory, which the host writes to directly.
@@ -34,13 +35,20 @@ pub(crate) struct Inner {
     state: Mutex<State>,
 }
 
-/// What runs share, one at a time.
-pub(crate) struct State {
-    pub queue: Queue,
-    pub pipelines: Pipelines,
-    /// Memory of whichever program runs, the largest slot first.
-    pub slots: Vec<Block>,
-    pub profile: Option<Profile>,
+/// An adapter that has been opened.
+struct Link {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    reports: Reports,
+}
+
+impl Link {
+    fn open(adapter: &Adapter) -> Result<Self> {
+        let (device, queue) = adapter.open()?;
+        let reports = Reports::default();
+        reports.listen(&device);
+        Ok(Link { device, queue, reports })
+    }
 }
 
 impl Gpu {
@@ -49,31 +57,30 @@ impl Gpu {
     /// # Errors
     /// If it lacks something, or its driver refuses.
     pub fn open(adapter: &Adapter, mode: Mode) -> Result<Self> {
-        let (device, queue) = adapter.open()?;
-        let reports = Reports::default();
-        reports.listen(&device);
         let offer = adapter.offer();
-        let with = |offer| Self::assemble(adapter, &device, &queue, &reports, mode, offer);
-        let plain = with(Offer { cooperative: false, ..offer });
+        let by_threads = Offer { cooperative: false, ..offer };
+        let link = Link::open(adapter)?;
+        let plain = Self::assemble(adapter, &link, mode, by_threads);
         if !offer.cooperative {
             return Ok(plain);
         }
-        let cooperative = with(offer);
+        let cooperative = Self::assemble(adapter, &link, mode, offer);
         match crate::self_test::difference(&cooperative, &plain) {
             Ok(None) => Ok(cooperative),
             Ok(Some(difference)) => Ok(plain.without_cooperation(&difference)),
-            Err(error) => Ok(plain.without_cooperation(&error.to_string())),
+            Err(error) => {
+                // What hangs or crashes takes the device with it.
+                let plain = match link.reports.check() {
+                    Ok(()) => plain,
+                    Err(_) => Self::assemble(adapter, &Link::open(adapter)?, mode, by_threads),
+                };
+                Ok(plain.without_cooperation(&error.to_string()))
+            }
         }
     }
 
-    fn assemble(
-        adapter: &Adapter,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        reports: &Reports,
-        mode: Mode,
-        offer: Offer,
-    ) -> Self {
+    fn assemble(adapter: &Adapter, link: &Link, mode: Mode, offer: Offer) -> Self {
+        let Link { device, queue, reports } = link;
         let state = State {
             queue: Queue::new(device, queue.clone(), reports.clone()),
             pipelines: Pipelines::new(device, mode, &adapter.wgpu),
@@ -152,9 +159,21 @@ impl Gpu {
     }
 
     fn fresh(&self, shape: &Shape, dtype: Dtype, what: &str) -> Result<(Tensor, Block)> {
-        let buffer = self.0.shelf.take(&self.0.device, padded(4 * shape.len()), what)?;
+        let bytes = padded(4 * shape.len());
+        let buffer = self.with_room(|| self.0.shelf.take(&self.0.device, bytes, what))?;
         let block = buffer.block.clone();
         Ok((Tensor::new(shape.clone(), dtype, Arc::new(buffer)), block))
+    }
+
+    /// Makes something; if there is no memory for it, once more when what waits to be used again has been given back.
+    fn with_room<T>(&self, make: impl Fn() -> Result<T>) -> Result<T> {
+        match make() {
+            Err(error) if error.is_too_large() => {
+                self.0.lock().make_room(&self.0.shelf)?;
+                make()
+            }
+            made => made,
+        }
     }
 
     /// Kernels read by fours, so tensors that start in between, such as some rows of another, are copied.
@@ -195,51 +214,13 @@ impl Inner {
     }
 }
 
-impl State {
-    /// Makes the shared memory large enough for slots of these sizes.
-    fn grow(&mut self, device: &wgpu::Device, plan: &Plan) -> Result<()> {
-        let too_small = |(slot, bytes): (&Block, &usize)| slot.buffer.size() < padded(*bytes);
-        if self.slots.iter().zip(&plan.slots).any(too_small) {
-            // Commands that use what goes have to be on their way.
-            self.queue.submit()?;
-        }
-        for (at, bytes) in plan.slots.iter().enumerate() {
-            let bytes = padded(*bytes);
-            let fits = self.slots.get(at).is_some_and(|slot| slot.buffer.size() >= bytes);
-            if !fits {
-                // What is there goes first: the two need not fit together.
-                if at < self.slots.len() {
-                    self.slots[at].buffer.destroy();
-                }
-                let slot = Block::new(device, bytes, &format!("the largest {} of its tensors", at + 1))?;
-                match self.slots.get_mut(at) {
-                    Some(old) => *old = slot,
-                    None => self.slots.push(slot),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub fn read_profile(&mut self, device: &wgpu::Device) -> Result<()> {
-        if !self.profile.as_ref().is_some_and(Profile::has_pending) {
-            return Ok(());
-        }
-        let Some(mut profile) = self.profile.take() else { return Ok(()) };
-        profile.resolve(self.queue.copies());
-        self.queue.submit()?;
-        let read = profile.read(device);
-        self.profile = Some(profile);
-        read
-    }
-}
-
 impl Device for Gpu {
     fn name(&self) -> String {
         self.0.name.clone()
     }
 
     fn upload(&self, array: &Array) -> Result<Tensor> {
+        self.0.reports.check()?;
         let rounded: Vec<f32>;
         let content: &[u8] = match &array.data {
             Data::F32(values) => bytemuck::cast_slice(values),
@@ -251,11 +232,12 @@ impl Device for Gpu {
         };
         let what = format!("an upload of {}", array.shape);
         if content.len() >= LARGE_UPLOAD {
-            let buffer = self.0.shelf.hold(Block::filled(&self.0.device, content, &what)?);
+            let block = self.with_room(|| Block::filled(&self.0.device, content, &what))?;
+            let buffer = self.0.shelf.hold(block);
             return Ok(Tensor::new(array.shape.clone(), array.dtype(), Arc::new(buffer)));
         }
         let (tensor, block) = self.fresh(&array.shape, array.dtype(), &what)?;
-        self.0.lock().queue.write(&block.buffer, content);
+        self.0.lock().queue.write(&block.buffer, content)?;
         Ok(tensor)
     }
 
@@ -288,15 +270,13 @@ impl Device for Gpu {
                 inner.lock().queue.submit()?;
             }
             inner.reports.check()?;
+            let (device, after) = (&inner.device, ticket.get().cloned());
             let data = match dtype {
-                Dtype::Real => {
-                    Data::F32(download::read(&inner.device, &staging, bytes, ticket.get().cloned())?)
-                }
-                Dtype::Bits => {
-                    Data::U32(download::read(&inner.device, &staging, bytes, ticket.get().cloned())?)
-                }
+                Dtype::Real => download::read(device, &staging, bytes, after).map(Data::F32),
+                Dtype::Bits => download::read(device, &staging, bytes, after).map(Data::U32),
             };
             inner.reports.check()?;
+            let data = data?;
             inner.staging.give(staging);
             Ok(Array { shape, data })
         }))
@@ -307,6 +287,7 @@ impl Device for Gpu {
     }
 
     fn prepare(&self, program: Program) -> Result<Executable> {
+        self.0.reports.check()?;
         let mut schedule = Schedule::new(&program, self.0.offer);
         schedule.check(&program, self.0.offer)?;
         let plan = Plan::of(&schedule);
@@ -314,7 +295,7 @@ impl Device for Gpu {
             plan.mark_shared(call);
         }
         let mut state = self.0.lock();
-        state.grow(&self.0.device, &plan)?;
+        state.grow(&self.0.device, &self.0.shelf, &plan.slots)?;
         let prepared = Prepared::new(&self.0.device, &mut state.pipelines, schedule, &plan)?;
         Ok(Executable::new(program, prepared))
     }
@@ -338,6 +319,7 @@ impl Device for Gpu {
             outputs.insert(name, tensor);
         }
         let mut state = self.0.lock();
+        state.grow(&self.0.device, &self.0.shelf, &prepared.slots)?;
         run.record(&self.0, &mut state)?;
         if state.queue.is_full() {
             state.queue.submit()?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytemuck::Pod;
 use tensor::{Error, Result};
@@ -14,6 +15,9 @@ pub(crate) struct Staging(Mutex<HashMap<u64, Vec<wgpu::Buffer>>>);
 
 /// Larger buffers are not kept: whole sets of parameters are read rarely.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// How long it may take until a thread says what it has been told.
+const MOST_WAIT: Duration = Duration::from_secs(10);
 
 /// How many buffers of one size are kept.
 const KEPT: usize = 8;
@@ -60,7 +64,8 @@ pub(crate) fn read<T: Pod>(
     wait(device, after)?;
     let refused =
         |why: &dyn std::fmt::Display| Error::new(format!("numbers cannot be read from the GPU: {why}"));
-    let mapped = receiver.try_recv().map_err(|error| refused(&error))?;
+    // It is mapped by now, but another thread that waits for the GPU may be the one to say so.
+    let mapped = receiver.recv_timeout(MOST_WAIT).map_err(|error| refused(&error))?;
     mapped.map_err(|error| refused(&error))?;
     let view = buffer.get_mapped_range(..bytes).map_err(|error| refused(&error))?;
     let numbers = bytemuck::pod_collect_to_vec(&view);

@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{Bindings, Destination, Error, Op, Output, Place, Program, Result, Tensor, Value};
 
 use crate::call::{Call, Memory, Number};
-use crate::device::{Inner, State};
+use crate::device::Inner;
 use crate::memory::{Block, Buffer};
 use crate::pipelines::{Pipeline, Pipelines};
 use crate::profile::Profile;
 use crate::schedule::{Constant, Schedule, WINDOW_ALIGNMENT};
+use crate::state::State;
 use crate::{Offer, Plan, Shader, View};
 
 /// What is made once for a program.
 pub(crate) struct Prepared {
     calls: Vec<Ready>,
     constants: Vec<Block>,
+    /// The bytes of the slots that it needs.
+    pub slots: Vec<usize>,
 }
 
 /// A call with its pipeline.
@@ -73,6 +76,7 @@ impl Prepared {
         Ok(Prepared {
             calls: calls.map(|(call, pipeline)| Ready::new(call, pipeline, plan)).collect(),
             constants,
+            slots: plan.slots.clone(),
         })
     }
 

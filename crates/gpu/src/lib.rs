@@ -18,6 +18,7 @@ mod queue;
 mod schedule;
 pub mod self_test;
 mod shader;
+mod state;
 mod text;
 
 pub use adapter::{Adapter, adapters, find};

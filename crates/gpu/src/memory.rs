@@ -102,6 +102,12 @@ impl Shelf {
         Buffer { block, shelf: self.clone() }
     }
 
+    /// Gives the memory that waits here back to the device. Commands that use it have to be on their way.
+    pub fn clear(&self) {
+        // Bind groups that are remembered would keep what is merely dropped.
+        self.lock().drain().flat_map(|(_, free)| free).for_each(|block| block.buffer.destroy());
+    }
+
     fn give(&self, block: Block) {
         let mut shelf = self.lock();
         let free = shelf.entry(block.buffer.size()).or_default();

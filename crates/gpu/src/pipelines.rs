@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor::{Error, Result};
 
@@ -167,7 +168,10 @@ impl Drop for DiskCache {
         if std::fs::read(&self.file).is_ok_and(|old| old == data) {
             return;
         }
-        let part = self.file.with_extension(std::process::id().to_string());
+        // Others may write theirs at the same time, in this process or another.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let own = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let part = self.file.with_extension(own);
         let folder = self.file.parent().map(std::fs::create_dir_all).transpose();
         if folder
             .and_then(|_| std::fs::write(&part, data))

@@ -1,6 +1,7 @@
 //! Commands on their way to the GPU: recorded as they are asked for, handed over once a tick.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use crate::errors::Reports;
@@ -15,6 +16,9 @@ const MOST_DISPATCHES: usize = 1 << 14;
 
 /// Bytes of the pieces that small uploads share.
 const UPLOAD_CHUNK: u64 = 1 << 20;
+
+/// Uploads start at multiples of this many bytes.
+const ALIGNMENT: wgpu::BufferSize = wgpu::BufferSize::new(wgpu::COPY_BUFFER_ALIGNMENT).unwrap();
 
 /// The one queue of a device.
 pub(crate) struct Queue {
@@ -89,12 +93,22 @@ impl Queue {
     }
 
     /// Writes to a buffer after everything recorded so far.
-    pub fn write(&mut self, to: &wgpu::Buffer, content: &[u8]) {
-        let Some(size) = wgpu::BufferSize::new(content.len().next_multiple_of(4) as u64) else { return };
-        self.copies();
-        let encoder = self.encoder.as_mut().expect("copies are being recorded");
-        let mut view = self.belt.write_buffer(encoder, to, 0, size);
+    pub fn write(&mut self, to: &wgpu::Buffer, content: &[u8]) -> Result<()> {
+        let Some(size) = wgpu::BufferSize::new(content.len().next_multiple_of(4) as u64) else {
+            return Ok(());
+        };
+        // The belt's own `write_buffer` panics where it gets no memory, as on a lost device.
+        let part = self.belt.allocate(size, ALIGNMENT);
+        let mut view = part
+            .get_mapped_range_mut()
+            .map_err(|error| Error::new(format!("numbers cannot be copied to the GPU: {error}")))?;
         view.slice(..content.len()).copy_from_slice(content);
+        drop(view);
+        self.pass = None;
+        let device = &self.device;
+        let encoder = self.encoder.get_or_insert_with(|| device.create_command_encoder(&Default::default()));
+        encoder.copy_buffer_to_buffer(part.buffer(), part.offset(), to, 0, size.get());
+        Ok(())
     }
 
     /// The submission that what is being recorded will go with.
@@ -127,13 +141,19 @@ impl Queue {
 
     /// Waits for a submission, or for all.
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        wait(&self.device, submission)?;
-        self.reports.check()
+        self.reports.check()?;
+        let waited = wait(&self.device, submission);
+        // Why a device does not answer says more than that it does not.
+        self.reports.check()?;
+        waited
     }
 }
 
 /// Waits for a submission, or for all.
 pub(crate) fn wait(device: &wgpu::Device, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
     let until = wgpu::PollType::Wait { submission_index, timeout: None };
-    device.poll(until).map(drop).map_err(|error| Error::new(format!("the GPU does not answer: {error}")))
+    // wgpu 30 panics where the device is lost while it is waited for; by then it has told `Reports` of the loss.
+    let polled = catch_unwind(AssertUnwindSafe(|| device.poll(until).map_err(|error| error.to_string())));
+    let answered = polled.unwrap_or_else(|_| Err("it was lost".to_owned()));
+    answered.map(drop).map_err(|why| Error::new(format!("the GPU does not answer: {why}")))
 }

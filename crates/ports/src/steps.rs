@@ -33,6 +33,8 @@ pub struct Step {
     pub path: Path,
     /// How many evaluations of networks these images have cost so far, each.
     pub evaluations: usize,
+    /// How often fresh noise has taken these images up so far.
+    pub climbs: u32,
 }
 
 impl Step {

@@ -1,12 +1,13 @@
 //! The noise of SDE solvers: increments of a Brownian path that each seed has over all noise levels.
 
 use bevy_ecs::prelude::*;
-use diffusion::Share;
+use diffusion::{NODES, Share};
 use philox::stream;
 use ports::{Compute, Images};
 use tensor::{Bindings, Distribution, Graph, Tensor, Value};
 
 use crate::churn::keys;
+use crate::place::place;
 
 /// How many nodes of the tree one run of the program adds up.
 const DRAWS: usize = 8;
@@ -22,12 +23,14 @@ pub(crate) fn brownian_noise(
     compute: &mut Compute,
 ) -> Result<Tensor> {
     let shape = x.pixels.shape();
+    // Levels that images go down once more have noise of their own.
+    let path = u64::from(place(x)?.climbs) * NODES;
     let mut sum: Option<Tensor> = None;
     for shares in diffusion::brownian(from, to, eta).chunks(DRAWS) {
         let mut bindings = Bindings::new();
         for i in 0..DRAWS {
             let Share { node, weight } = shares.get(i).copied().unwrap_or(Share { node: 0, weight: 0.0 });
-            let keys = compute.keys(keys(seeds, x, stream::BROWNIAN, node)?)?;
+            let keys = compute.keys(keys(seeds, x, stream::BROWNIAN, path + node)?)?;
             bindings = bindings.tensor(&format!("keys {i}"), &keys).scalar(&format!("weight {i}"), weight);
         }
         if let Some(sum) = &sum {

@@ -130,7 +130,8 @@ fn raised(step: Step, churn: diffusion::Churn, by: Option<&Denoiser>) -> Step {
         None if sigma_hat == sigma => step.at,
         None => step.path.time(by.map_or(sigma_hat, |by| by.0.round_sigma(sigma_hat))),
     };
-    Step { at, ..step }
+    let climbs = step.climbs + u32::from(at != step.at);
+    Step { at, climbs, ..step }
 }
 
 /// The keys of a draw for every image.

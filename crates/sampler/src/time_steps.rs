@@ -53,7 +53,9 @@ impl Node for TimeSteps {
             Ok(_) => Ok(()),
             Err(Failed::Levels(error)) => {
                 let field = match error {
-                    TimeStepsError::TooFewSteps(_) | TimeStepsError::TooManySteps { .. } => "steps",
+                    TimeStepsError::TooFewSteps(_)
+                    | TimeStepsError::BeyondMost(_)
+                    | TimeStepsError::TooManySteps { .. } => "steps",
                     TimeStepsError::Range { .. } if self.sigma_min.is_none() => "sigma_max",
                     TimeStepsError::Range { .. } => "sigma_min",
                     TimeStepsError::Constants(_) => "spacing",
@@ -79,10 +81,12 @@ impl TimeSteps {
         let sigma_max = self.sigma_max.unwrap_or(sigma_max).min(high);
         let levels = self.spacing.noise_levels(self.steps, sigma_min, sigma_max).map_err(Failed::Levels)?;
         let path = self.schedule.path(self.scaling, sigma_min, sigma_max);
+        // Later than that, the curve through both ends has its lowest level at some other time.
+        let in_order = !matches!(self.schedule, Schedule::Vp { epsilon_s } if epsilon_s >= 1.0);
         let times = levels[..self.steps].iter().map(|sigma| path.time(round(*sigma)));
         let t: Vec<f64> = times.chain([0.0]).collect();
         // Neighbours may be rounded to one level.
-        if t.is_sorted_by(|a, b| a >= b) && t[0].is_finite() && t[self.steps - 1] > 0.0 {
+        if in_order && t.is_sorted_by(|a, b| a >= b) && t[0].is_finite() && t[self.steps - 1] > 0.0 {
             return Ok(Times { t, path, restarts: BTreeMap::new() });
         }
         let what = format!("the times of noise levels from {sigma_min} to {sigma_max} do not fall to 0");

@@ -29,13 +29,13 @@ impl Until {
 
     /// How many of them to see.
     pub fn target(&self) -> f64 {
-        self.targets().map(|(_, count)| count).sum()
+        self.given().map(|(_, number, unit)| number * unit).sum()
     }
 
-    /// How many images the fields say: one of them, if the settings make sense.
-    fn targets(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
+    /// What the fields say, and in which unit: one of them, if the settings make sense.
+    fn given(&self) -> impl Iterator<Item = (&'static str, f64, f64)> + use<> {
         let fields = [("mimg", self.mimg, 1e6), ("kimg", self.kimg, 1e3), ("count", self.count, 1.0)];
-        fields.into_iter().filter_map(|(field, number, unit)| Some((field, number? * unit)))
+        fields.into_iter().filter_map(|(field, number, unit)| Some((field, number?, unit)))
     }
 }
 
@@ -53,11 +53,11 @@ impl Node for Until {
     ];
 
     fn check(&self) -> Result<(), Mistake> {
-        match self.targets().collect::<Vec<_>>()[..] {
-            [(field, count)] => above_zero(field, count),
+        match self.given().collect::<Vec<_>>()[..] {
+            [(field, number, _)] => above_zero(field, number),
             [] => Err(Mistake::new("images", "it is not said how many images to see")
                 .help("add one of `mimg`, `kimg` and `count`")),
-            [(one, _), (other, _), ..] => {
+            [(one, ..), (other, ..), ..] => {
                 Err(Mistake::new(other, format!("`{one}` and `{other}` both say how many images to see"))
                     .help("leave out all but one"))
             }

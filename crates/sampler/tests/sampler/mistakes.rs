@@ -6,6 +6,8 @@ use crate::small::{mistake, wire};
 #[test]
 fn times_have_to_fall_from_a_high_level_to_a_low_one() {
     assert_eq!(mistake(CLASSES, &["times.steps=1"]), "`steps` must be at least 2, not 1; ");
+    let slip = mistake(CLASSES, &["times.steps=99999999999"]);
+    assert_eq!(slip, "`steps` is 99999999999, expected at most 1000000; ");
     let upside_down = mistake(CLASSES, &["times.sigma_min=80.0", "times.sigma_max=0.002"]);
     assert!(upside_down.contains("not from 80 to 0.002; swap the two"), "{upside_down}");
     let rho = mistake(CLASSES, &["times.spacing=Edm(rho: 0.0)"]);
@@ -88,8 +90,10 @@ fn a_spacing_and_a_schedule_have_constants_that_make_sense() {
         "{}",
         spacing("Iddpm(timesteps: 10)")
     );
-    let schedule = mistake(CLASSES, &["times.schedule=Vp(epsilon_s: 1.0)"]);
-    assert!(schedule.contains("do not fall to 0; the paper has `epsilon_s: 0.001`"), "{schedule}");
+    for schedule in ["Vp(epsilon_s: 1.0)", "Vp(epsilon_s: 5.0)"] {
+        let schedule = mistake(CLASSES, &[&format!("times.schedule={schedule}")]);
+        assert!(schedule.contains("do not fall to 0; the paper has `epsilon_s: 0.001`"), "{schedule}");
+    }
 }
 
 #[test]

@@ -81,6 +81,18 @@ fn solvers_of_the_sde_keep_the_variance_at_every_level() {
 }
 
 #[test]
+fn solvers_of_the_sde_keep_the_variance_where_a_churn_takes_images_up() {
+    let hat = r#""hat": Churn(x: "x", seeds: "seeds", amount: 20.0),"#;
+    for kind in ["Ancestral", "DpmPPSde"] {
+        let solver = with_noise(kind, "eta: 1.0").replace(r#"x: "x""#, r#"x: "hat""#) + hat;
+        let text = pipeline(NORMAL, "", &solver).replace(r#"Denoise(x: "x""#, r#"Denoise(x: "hat""#);
+        // Below a noise level of 2 the data count, of which such long steps lose some.
+        let found = &variances(&text)[..30];
+        assert!(found.iter().all(|found| (found - 1.0).abs() < SPREAD), "{kind}: {found:?}");
+    }
+}
+
+#[test]
 fn louder_noise_is_heard() {
     let end = |noise: &str| {
         let solver = with_noise("DpmPPSde", &format!("noise: {noise}"));

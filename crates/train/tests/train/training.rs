@@ -200,6 +200,8 @@ fn numbers_that_make_no_sense_are_found_while_wiring() {
 fn one_field_says_when_training_ends() {
     let report = mistake(&until(1).replace(", count: 1", ""));
     assert_says(&report, &["not said how many images", "add one of `mimg`, `kimg` and `count`"]);
+    let report = mistake(&until(1).replace("count: 1", "kimg: -1"));
+    assert_says(&report, &["`kimg` is -1, expected a finite number above 0"]);
     let report = mistake(&until(1).replace("count: 1", "count: 1, kimg: 2"));
     assert_says(&report, &["`kimg` and `count` both say"]);
     assert_says(&mistake(&until(0)), &["`count` is 0"]);
