@@ -92,8 +92,7 @@ fn step(times: &Times, index: usize, x: Option<&Images>) -> Result<Step> {
         let count = times.t.len();
         return Err(format!("there are {count} time steps, too few for step {}", index + 1).into());
     };
-    let (evaluations, climbs) =
-        x.and_then(|x| x.step).map_or((0, 0), |step| (step.evaluations, step.climbs));
+    let (evaluations, climbs) = x.and_then(|x| x.step).map_or((0, 0), |step| (step.evaluations, step.climbs));
     let (steps, restart) = (times.t.len() - 1, times.restarts.get(&index).copied());
     Ok(Step { index, steps, from, to, restart, at: from, path: times.path, evaluations, climbs })
 }
