@@ -49,15 +49,20 @@ pub(crate) fn open(hardware: &Hardware) -> Result<Opened, Problem> {
 /// What the GPU that the user chose offers.
 pub(crate) fn offer(choice: &DeviceChoice) -> Result<Offer, Problem> {
     let adapter = match choice {
-        DeviceChoice::Gpu(name) => Some(gpu::find(name.as_deref())?),
-        DeviceChoice::Auto => gpu::adapters().into_iter().find(|adapter| why_not(adapter).is_none()),
-        DeviceChoice::Cpu => None,
+        DeviceChoice::Gpu(name) => gpu::find(name.as_deref())?,
+        DeviceChoice::Auto => {
+            let real = gpu::adapters().into_iter().find(|adapter| why_not(adapter).is_none());
+            real.ok_or_else(|| {
+                Error::new("there is no real GPU to plan for").help("`--device gpu` plans for software")
+            })?
+        }
+        DeviceChoice::Cpu => {
+            return Err(Error::new("memory is planned for GPUs only: the CPU takes what there is")
+                .help("take `--device gpu`, or leave it out")
+                .into());
+        }
     };
-    let none = || {
-        Error::new("there is no GPU whose memory could be planned")
-            .help("take `--device gpu` to plan for software")
-    };
-    Ok(adapter.ok_or_else(none)?.offer())
+    Ok(adapter.offer())
 }
 
 /// The first real GPU that can be used, or else the CPU.
