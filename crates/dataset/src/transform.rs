@@ -32,7 +32,8 @@ pub enum Crop {
     None,
     /// Keep the square in the middle. Grey pictures become RGB.
     Centre,
-    /// Keep the middle in the proportions of the resolution and put it on a black square. Smaller pictures are left out.
+    /// Keep a strip across the middle, `width * old_height / old_width` rows high, scale it and put it on a black square.
+    /// Pictures that are smaller than the resolution are left out.
     CentreWide,
 }
 
@@ -67,12 +68,12 @@ impl Transform {
                 Some(lanczos.resize(rgb(crop(&picture, side, side)), width, height))
             }
             Crop::CentreWide => {
-                let cropped_height = (old_width * height) as f64 / width as f64;
-                let cropped_height = cropped_height.round_ties_even() as usize;
-                if old_width < width || old_height < cropped_height {
+                // Not in the proportions of the resolution, but what the paper's program keeps: data sets have to agree.
+                let rows = ((width * old_height) as f64 / old_width as f64).round_ties_even() as usize;
+                if old_width < width || rows < height {
                     return None;
                 }
-                let middle = crop(&picture, old_width, cropped_height);
+                let middle = crop(&picture, old_width, rows);
                 Some(letterbox(lanczos.resize(rgb(middle), width, height)))
             }
         }
