@@ -29,8 +29,6 @@ mod nets;
 mod objectives;
 #[path = "parity/pickles.rs"]
 mod pickles;
-#[path = "parity/plane.rs"]
-mod plane;
 #[path = "parity/procedural.rs"]
 mod procedural;
 #[path = "parity/report.rs"]
@@ -72,7 +70,7 @@ fn main() -> ExitCode {
     inventory::run(&oracle, &mut report);
     procedural::run(&oracle, &devices, &mut report);
     losses::run(&oracle, &devices, &mut report);
-    augment::run(&oracle, &mut report);
+    augment::run(&oracle, &devices, &mut report);
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
     pickles::run(&oracle, &devices, &mut report);
