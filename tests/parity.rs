@@ -11,6 +11,8 @@ mod algorithm;
 mod augment;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/dataset_tool.rs"]
+mod dataset_tool;
 #[path = "parity/fixtures.rs"]
 mod fixtures;
 #[path = "parity/given_draws.rs"]
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
     augment::run(&oracle, &devices, &mut report);
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
+    dataset_tool::run(&oracle, &mut report);
     pickles::run(&oracle, &devices, &mut report);
     report.finish()
 }
