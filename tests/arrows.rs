@@ -7,13 +7,15 @@ use mollify_tests::root;
 use serde_json::Value;
 
 /// Every crate, each below those that may use it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "mollify",
     "train",
     "sampler",
     "denoise",
+    "augment",
     "data",
     "ports",
+    "dataset",
     "checkpoint",
     "unet",
     "gpu",
@@ -25,9 +27,10 @@ const ORDER: [&str; 15] = [
     "ron-tree",
 ];
 /// Crates of nodes, which meet in `ports` and nowhere else.
-const NODES: [&str; 4] = ["data", "denoise", "sampler", "train"];
+const NODES: [&str; 5] = ["augment", "data", "denoise", "sampler", "train"];
 /// Libraries that anyone can use without pipelines.
-const PLAIN: [&str; 8] = ["ron-tree", "philox", "diffusion", "tensor", "cpu", "gpu", "unet", "checkpoint"];
+const PLAIN: [&str; 9] =
+    ["ron-tree", "philox", "diffusion", "tensor", "cpu", "gpu", "unet", "checkpoint", "dataset"];
 
 /// What each crate of `crates/` uses in the end, tests aside: `cpu → [tensor, philox, …]`.
 fn uses() -> BTreeMap<String, Vec<String>> {

@@ -11,6 +11,8 @@ mod algorithm;
 mod augment;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/dataset_tool.rs"]
+mod dataset_tool;
 #[path = "parity/fixtures.rs"]
 mod fixtures;
 #[path = "parity/given_draws.rs"]
@@ -29,8 +31,6 @@ mod nets;
 mod objectives;
 #[path = "parity/pickles.rs"]
 mod pickles;
-#[path = "parity/plane.rs"]
-mod plane;
 #[path = "parity/procedural.rs"]
 mod procedural;
 #[path = "parity/report.rs"]
@@ -72,9 +72,10 @@ fn main() -> ExitCode {
     inventory::run(&oracle, &mut report);
     procedural::run(&oracle, &devices, &mut report);
     losses::run(&oracle, &devices, &mut report);
-    augment::run(&oracle, &mut report);
+    augment::run(&oracle, &devices, &mut report);
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
+    dataset_tool::run(&oracle, &mut report);
     pickles::run(&oracle, &devices, &mut report);
     report.finish()
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast mollify is and how much memory it takes, beside PyTorch if wanted.
 
+mod augment;
 mod dispatch;
 mod options;
 mod result;
@@ -16,18 +17,21 @@ const CONFIGS: [(&str, u32, u32); 3] = [("small32", 16, 512), ("cifar10", 4, 256
 const MODES: [&str; 3] = ["forward", "train", "sample"];
 /// A share of the cores that others may use without being warned about.
 const QUIET: f64 = 0.1;
+const DISTURBED: &str =
+    "\nwarning: other processes were using the cores meanwhile, so these numbers are not worth quoting";
 
 pub(crate) fn bench(args: &[&str]) -> Result<(), String> {
-    let (dispatches, args) = match args {
-        ["dispatch", rest @ ..] => (true, rest),
-        _ => (false, args),
+    let (what, args): (fn(&Options) -> _, _) = match args {
+        ["dispatch", rest @ ..] => (dispatch::dispatch, rest),
+        ["augment", rest @ ..] => (augment::augment, rest),
+        _ => (measure, args),
     };
     let Some(options) = Options::read(args)? else {
         print!("{}", options::HELP);
         return Ok(());
     };
     run(cargo(&["build", "--release", "--package", "mollify", "--example", "bench"]))?;
-    if dispatches { dispatch::dispatch(&options) } else { measure(&options) }
+    what(&options)
 }
 
 /// The program that measures.
@@ -51,9 +55,7 @@ fn measure(options: &Options) -> Result<(), String> {
         }
     }
     if disturbed {
-        println!(
-            "\nwarning: other processes were using the cores meanwhile, so these numbers are not worth quoting"
-        );
+        println!("{DISTURBED}");
     }
     Ok(())
 }
@@ -70,9 +72,7 @@ impl Job {
     fn measure(&self, options: &Options) -> Result<(Vec<Measured>, Vec<Measured>), String> {
         let (mut mine, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
-            let mut own = ours();
-            own.args(["--device", &options.device, "--precision", options.precision.name()]);
-            mine.push(self.ask(options, own)?);
+            mine.push(self.ask_ours(options)?);
             if let Some(Peer { python }) = &options.peer {
                 let mut peer = Command::new(python);
                 peer.arg(root().join("bench/bench.py"));
@@ -82,6 +82,12 @@ impl Job {
             }
         }
         Ok((mine, peers))
+    }
+
+    fn ask_ours(&self, options: &Options) -> Result<Measured, String> {
+        let mut own = ours();
+        own.args(["--device", &options.device, "--precision", options.precision.name()]);
+        self.ask(options, own)
     }
 
     /// Runs one measurement in a process of its own, so that its peak memory is its own.

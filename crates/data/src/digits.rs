@@ -53,7 +53,7 @@ pub fn digits(this: This<Digits>, seen: Query<&Seen>, compute: Compute) -> Resul
     let Seen(before) = seen.get(this.node()).copied().unwrap_or_default();
     let order = Order { seed: this.seed, mirror: false };
     let batch = order.batch(Unpacked::get(), before..before + this.batch as u64)?;
-    batch.upload(before, 10, &compute)
+    batch.upload(before, &compute)
 }
 
 /// All digits, 8x8 pixels each from 0 to 16.
@@ -88,12 +88,14 @@ impl Pictures for Unpacked {
         [8, 8, 1]
     }
 
-    fn classes(&self) -> usize {
+    fn labels(&self) -> usize {
         10
     }
 
-    fn class(&self, picture: usize) -> u32 {
-        self.classes[picture].into()
+    fn label(&self, picture: usize, row: &mut [f32]) -> Option<u32> {
+        let class = self.classes[picture];
+        row[usize::from(class)] = 1.0;
+        Some(class.into())
     }
 
     fn read(&self, picture: usize, pixels: &mut Vec<f32>) -> Result<(), String> {

@@ -3,20 +3,19 @@
 mod array;
 mod dataset;
 mod digits;
-mod folder;
 mod load;
-mod picture_file;
+mod loader;
+mod picture_set;
 mod pictures;
 mod save;
 
 pub use array::{from_file, to_file};
 pub use dataset::{Dataset, dataset};
 pub use digits::{Digits, digits};
-pub use folder::Folder;
 pub use load::{
     LoadDenoised, LoadImages, LoadLabels, LoadSigmas, load_denoised, load_images, load_labels, load_sigmas,
 };
-pub use picture_file::Format;
+pub use picture_set::{Choice, PictureSet, Split};
 pub use pictures::{Batch, Order, Pictures, Seen};
 pub use save::{Paths, SaveDenoised, SaveImages, save_denoised, save_images};
 

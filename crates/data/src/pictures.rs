@@ -16,10 +16,11 @@ pub trait Pictures: Send + Sync {
     /// Height, width and channels.
     fn shape(&self) -> [usize; 3];
 
-    /// How many classes there are; 0 where pictures have none.
-    fn classes(&self) -> usize;
+    /// The length of a picture's label: the number of classes, or of numbers; 0 where pictures have none.
+    fn labels(&self) -> usize;
 
-    fn class(&self, picture: usize) -> u32;
+    /// Writes a picture's label into zeros of that length, and says which class it is if it is one.
+    fn label(&self, picture: usize, row: &mut [f32]) -> Option<u32>;
 
     /// Appends the pixels of a picture, in [-1, 1], row by row.
     fn read(&self, picture: usize, pixels: &mut Vec<f32>) -> Result<(), String>;
@@ -44,7 +45,10 @@ pub struct Order {
 pub struct Batch {
     /// `[n, h, w, c]`.
     pub pixels: Array,
-    pub classes: Vec<u32>,
+    /// `[n, length of a label]`.
+    pub labels: Array,
+    /// The classes, where labels are classes.
+    pub classes: Option<Vec<u32>>,
 }
 
 impl Order {
@@ -53,16 +57,20 @@ impl Order {
         let [h, w, c] = set.shape();
         let n = (positions.end - positions.start) as usize;
         let (mut pixels, mut classes) = (Vec::with_capacity(n * h * w * c), Vec::with_capacity(n));
-        for position in positions {
+        let length = set.labels();
+        let mut labels = vec![0.0f32; n * length];
+        for (at, position) in positions.enumerate() {
             let picture = self.picture(set.count(), position);
             let start = pixels.len();
             set.read(picture, &mut pixels)?;
             if self.mirrors(position) {
                 pixels[start..].chunks_exact_mut(w * c).for_each(|row| mirror(row, c));
             }
-            classes.push(set.class(picture));
+            classes.extend(set.label(picture, &mut labels[at * length..][..length]));
         }
-        Ok(Batch { pixels: Array::new([n, h, w, c], pixels), classes })
+        let classes = (length > 0 && classes.len() == n).then_some(classes);
+        let (pixels, labels) = (Array::new([n, h, w, c], pixels), Array::new([n, length], labels));
+        Ok(Batch { pixels, labels, classes })
     }
 
     /// Which of `count` pictures comes at a position.
@@ -84,24 +92,21 @@ fn mirror(row: &mut [f32], channels: usize) {
 }
 
 impl Batch {
-    /// Brings the batch to the device; a set without classes gives labels of length 0.
-    pub fn upload(self, before: u64, classes: usize, compute: &Compute) -> Result<(Images, Labels, Seen)> {
-        let n = self.classes.len();
+    /// Brings the batch to the device; a set without labels gives labels of length 0.
+    pub fn upload(self, before: u64, compute: &Compute) -> Result<(Images, Labels, Seen)> {
+        let n = self.pixels.shape[0] as u64;
         let images = Images::clean(compute.upload(&self.pixels)?, before);
-        let mut rows = vec![0.0f32; n * classes];
-        for (row, class) in self.classes.iter().enumerate().filter(|_| classes > 0) {
-            rows[row * classes + *class as usize] = 1.0;
-        }
-        let rows = compute.upload(&Array::new([n, classes], rows))?;
-        let labels = Labels { rows, classes: (classes > 0).then_some(self.classes) };
-        Ok((images, labels, Seen(before + n as u64)))
+        let labels = Labels { rows: compute.upload(&self.labels)?, classes: self.classes };
+        Ok((images, labels, Seen(before + n)))
     }
 }
 
 /// The standard deviation of pictures, spread over the whole set, as a node may tell it.
 pub(crate) fn spread(set: &dyn Pictures) -> Vec<Fact> {
-    const MOST: usize = 500;
-    let pictures = set.count().min(MOST);
+    const MOST: usize = 2000;
+    const MOST_PIXELS: usize = 1 << 25;
+    let of_one = set.shape().iter().product::<usize>().max(1);
+    let pictures = set.count().min(MOST).min((MOST_PIXELS / of_one).max(1));
     let mut pixels = Vec::new();
     for i in 0..pictures {
         if set.read(i * set.count() / pictures, &mut pixels).is_err() {

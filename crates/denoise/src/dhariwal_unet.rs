@@ -76,7 +76,7 @@ impl Node for DhariwalUNet {
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        shapes(inputs, self.like, self.labels, |what| self.architecture(what))
+        shapes(inputs, self.like, self.labels, self.augment, |what| self.architecture(what))
     }
 }
 

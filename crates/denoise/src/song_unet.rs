@@ -103,7 +103,7 @@ impl Node for SongUNet {
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        shapes(inputs, self.like, self.labels, |what| self.architecture(what))
+        shapes(inputs, self.like, self.labels, self.augment, |what| self.architecture(what))
     }
 }
 

@@ -25,10 +25,10 @@ pub(crate) fn shapes(
     inputs: &Inputs,
     like: Wire<Images>,
     labels: Option<Wire<Labels>>,
+    augment: usize,
     architecture: impl FnOnce(For) -> Architecture,
 ) -> Result<Shapes, Mistake> {
     let (image, label_dim) = (inputs.of(like), label_dim(inputs, labels));
-    let mut augment = None;
     if label_dim == Some(0) && labels.is_some() {
         let mistake = Mistake::new("labels", "these images have no labels");
         return Err(mistake.help("leave out `labels` for an unconditional network"));
@@ -41,11 +41,10 @@ pub(crate) fn shapes(
             let what = format!("`out_channels` is {out}, expected at least the {c} channels of the images");
             return Err(Mistake::new("out_channels", what));
         }
-        augment = Some(network.augment_dim()).filter(|length| *length > 0);
     }
     let one = |length: usize| Shape::from([length]);
     let shapes = Shapes::of::<Parameters>(image).and::<Labels>(label_dim.map(one));
-    Ok(shapes.and::<AugmentLabels>(augment.map(one)))
+    Ok(shapes.and::<AugmentLabels>((augment > 0).then(|| one(augment))))
 }
 
 /// The length of the labels, `None` while it is unknown.

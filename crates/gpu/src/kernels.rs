@@ -15,3 +15,4 @@ mod product;
 mod random;
 mod reduce;
 mod tile;
+mod warp;

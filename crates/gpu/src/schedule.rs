@@ -151,6 +151,7 @@ impl<'a> Lowering<'a> {
                 self.matmul(inputs, [*transpose_left, *transpose_right], step)
             }
             Op::Resample(resample) => self.resample(inputs[0], resample, out),
+            Op::Warp(warp) => self.warp([inputs[0], inputs[1]], warp, out),
             Op::GroupStats { groups, eps } => self.group_stats(inputs[0], *groups, *eps, out),
             Op::Normalize(normalize) => self.normalize(normalize, inputs, out),
             Op::NormalizeSums(normalize) => self.normalize_sums(normalize, inputs, out),

@@ -4,7 +4,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as Group, Parser, Subcommand};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use dataset::Resolution;
 
 /// Trains and samples diffusion models, described by pipelines in RON
 ///
@@ -22,6 +23,7 @@ Examples:
   mollify run pipelines/toy.ron --set steps=32    the same with another value
   mollify check pipelines/toy.ron                 what a pipeline comes to, or is wrong
   mollify kinds Euler                             what a kind of node does
+  mollify dataset photos photos.zip               a data set from any pictures
   mollify devices                                 what there is to compute on";
 
 #[derive(Subcommand)]
@@ -63,6 +65,18 @@ pub(crate) enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Make a data set of uniform PNGs from pictures of any sort, or look at one (`mollify dataset stats DATA`)
+    ///
+    /// SOURCE is a folder or zip archive of PNG, JPEG, WebP and BMP, `cifar-10-python.tar.gz`, MNIST's
+    /// `train-images-idx3-ubyte.gz`, an LSUN `_lmdb` folder, or an array in `.npy` or `.npz`. Labels come from `dataset.json`
+    /// in it or from its folders. DEST is in the format of EDM's and StyleGAN's tools, and the same on each run. Broken
+    /// pictures are named in the end.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        after_help = "Example: mollify dataset photos photos-64x48.zip --resolution 64x48"
+    )]
+    Dataset(Dataset),
     /// List the kinds of nodes, or explain one
     #[command(after_help = "Example: mollify kinds Euler")]
     Kinds {
@@ -140,6 +154,60 @@ pub(crate) struct Run {
     /// Print errors only
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Group)]
+pub(crate) struct Dataset {
+    #[command(subcommand)]
+    pub(crate) look: Option<Look>,
+    /// Where the pictures are
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) source: Option<PathBuf>,
+    /// Where the data set goes: an archive if it ends in `.zip`, or else a folder
+    #[arg(value_name = "DEST", required = true)]
+    pub(crate) dest: Option<PathBuf>,
+    /// Scale to this size with Lanczos; need not be square
+    #[arg(long, value_name = "WxH")]
+    pub(crate) resolution: Option<Resolution>,
+    /// Before scaling keep the square in the middle, or a strip across it that is put on a black square
+    #[arg(long, value_name = "TRANSFORM", requires = "resolution")]
+    pub(crate) transform: Option<CropChoice>,
+    /// Take the first N pictures, or with a seed any N
+    #[arg(long, value_name = "N")]
+    pub(crate) max_images: Option<NonZero<usize>>,
+    /// Choose which N pictures to take
+    #[arg(long, value_name = "S", requires = "max_images")]
+    pub(crate) seed: Option<u64>,
+    /// Leave out broken pictures instead of failing
+    #[arg(long)]
+    pub(crate) skip_broken: bool,
+    /// How many CPU threads to use [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZero<usize>>,
+}
+
+/// What `mollify dataset` does besides making one.
+#[derive(Subcommand)]
+pub(crate) enum Look {
+    /// Count pictures, classes and duplicates, measure pixels, and propose sigma_data, the noise and the largest sigma
+    ///
+    /// DATA is anything that `mollify dataset` takes as SOURCE, of one size. Pixels are in [-1, 1], as networks see them.
+    #[command(after_help = "Example: mollify dataset stats photos-64x48.zip")]
+    Stats {
+        /// The data set
+        #[arg(value_name = "DATA")]
+        data: PathBuf,
+        /// How many CPU threads to use [default: one for each core]
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZero<usize>>,
+    },
+}
+
+/// What to keep of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CropChoice {
+    CenterCrop,
+    CenterCropWide,
 }
 
 #[derive(Group)]

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod check;
+mod dataset;
 mod devices;
 mod explain;
 mod import;
@@ -30,6 +31,7 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
             done(check::check(&files, &settings.settings, mermaid, device.as_ref(), plugins))
         }
         Command::Explain { file, settings } => done(explain::explain(&file, &settings.settings, plugins)),
+        Command::Dataset(args) => done(dataset::dataset(args)),
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
         Command::Devices => done(devices::devices()),

@@ -47,6 +47,7 @@ pub mod prelude {
 pub fn plugin(engine: &mut Engine) {
     ports::plugin(engine);
     data::plugin(engine);
+    augment::plugin(engine);
     denoise::plugin(engine);
     sampler::plugin(engine);
     train::plugin(engine);

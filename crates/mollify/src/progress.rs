@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::prelude::*;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pipeline::{Act, After, Closing, Engine, Metric, Tick};
+use pipeline::{Act, After, Closing, Engine, Metric, Tick, Timing};
 use ports::Images;
 
 use crate::goal::{Goal, Goals};
@@ -35,6 +35,8 @@ struct Progress {
     losses: u32,
     /// What the last images that have arrived have cost, each.
     nfe: Option<f64>,
+    /// What part of the time was spent on waiting for pictures.
+    loader_wait: Option<f64>,
 }
 
 /// Shows the progress of this engine's run on the standard error.
@@ -48,10 +50,21 @@ impl Progress {
     fn new(act: usize) -> Self {
         let now = Instant::now();
         let bar = io::stderr().is_terminal().then(new_bar);
-        Self { bar, act, began: now, told: now, from: None, loss: 0.0, losses: 0, nfe: None }
+        Self {
+            bar,
+            act,
+            began: now,
+            told: now,
+            from: None,
+            loss: 0.0,
+            losses: 0,
+            nfe: None,
+            loader_wait: None,
+        }
     }
 
-    /// `76800 of 150016 images, loss 0.4312, 950 images/s, 1:17 left`, or `64 of 64 images, NFE 35, 310 images/s`.
+    /// `76800 of 150016 images, loss 0.4312, 950 images/s, loader wait 0.1 %, 1:17 left`, or
+    /// `64 of 64 images, NFE 35, 310 images/s`.
     fn line(&self, tick: u64, goal: Option<Goal>) -> String {
         let mut parts = Vec::new();
         match goal {
@@ -67,6 +80,7 @@ impl Progress {
             if rate > 0.0 {
                 parts.push(format!("{} images/s", three_digits(rate)));
             }
+            parts.extend(self.loader_wait.map(|share| format!("loader wait {:.1} %", share * 100.0)));
             if rate > 0.0 && done < of {
                 parts.push(format!("{} left", clock(of.saturating_sub(done) as f64 / rate)));
             }
@@ -82,8 +96,15 @@ fn new_bar() -> ProgressBar {
     bar
 }
 
-/// Keeps a running mean of the loss, and what images cost.
-fn note(mut metrics: MessageReader<Metric>, mut progress: ResMut<Progress>) {
+/// Keeps a running mean of the loss, what images cost, and how long pictures were waited for.
+fn note(
+    mut metrics: MessageReader<Metric>,
+    mut timings: MessageReader<Timing>,
+    mut progress: ResMut<Progress>,
+) {
+    if let Some(wait) = timings.read().filter(|timing| timing.name == "loader_wait").last() {
+        progress.loader_wait = Some(wait.value);
+    }
     for metric in metrics.read() {
         match metric.name {
             "loss" if metric.value.is_finite() => {

@@ -26,3 +26,5 @@ pub const INIT: u32 = 8;
 pub const MIRROR: u32 = 9;
 /// The Brownian path of a sample over noise levels, where the step is a node of its tree.
 pub const BROWNIAN: u32 = 10;
+/// What augmentation does to each training image, a lane a transformation.
+pub const AUGMENT: u32 = 11;

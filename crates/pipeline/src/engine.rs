@@ -15,7 +15,7 @@ use crate::outline::{Outline, outline};
 use crate::run::{Plan, Progress, set_aside};
 use crate::{
     Act, After, Before, Closing, Inputs, Interrupt, Keep, Metric, Mistake, Node, Note, Port, Running, Shapes,
-    Tick,
+    Tick, Timing,
 };
 
 /// Something that teaches an [`Engine`] new kinds, ports or systems.
@@ -69,6 +69,7 @@ impl Default for Engine {
         world.insert_resource(FallbackErrorHandler(set_aside));
         MessageRegistry::register_message::<Metric>(&mut world);
         MessageRegistry::register_message::<Note>(&mut world);
+        MessageRegistry::register_message::<Timing>(&mut world);
         let mut schedules = world.resource_mut::<Schedules>();
         schedules.entry(Before).add_systems(message_update_system);
         schedules.entry(After);

@@ -23,8 +23,10 @@ pub use document::Pipeline;
 pub use engine::{Engine, Plugin};
 pub use feed::Feed;
 pub use keep::{Array, Dtype, Element, Keep, Kept, Saved};
-pub use node::{Constant, Metric, Mistake, Node, Note, Pure, Unfinished};
+pub use node::{Constant, Metric, Mistake, Node, Note, Pure, Timing, Unfinished};
 pub use ron_tree::{Error, Report};
 pub use run::{Act, After, Before, Closing, Failure, Interrupt, Outcome, Running, Tick};
 pub use shape::{Inputs, Shape, Shapes};
-pub use wire::{ComesFrom, Edge, File, Incoming, LeadsTo, Link, Outgoing, Past, Port, Read, This, Wire};
+pub use wire::{
+    ComesFrom, Edge, File, Incoming, LeadsTo, Link, Outgoing, Past, Port, Read, This, Wire, Wires,
+};

@@ -141,6 +141,7 @@ impl<'de> de::Deserializer<'de> for Probe<'_> {
     ) -> Result<V::Value, Unknown> {
         match name.split_once(':') {
             Some(("wire", port)) => self.say(&format!("← {port}")),
+            Some(("wires", port)) => self.say(&format!("← {port}, one or a list")),
             Some(("past", port)) => self.say(&format!("⇠ {port}")),
             Some(("file", _)) => {
                 self.say("file");

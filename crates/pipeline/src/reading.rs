@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use bevy_ecs::prelude::*;
-use ron_tree::{Error, Links, Reader, Span, Tree, Word};
+use ron_tree::{Error, Form, Links, Reader, Span, Tree, Word};
 
 use crate::engine::{Engine, Insert};
 use crate::order::Line;
+use crate::wire::either;
 use crate::{Pipeline, setting};
 
 /// Reads a node's settings. To find all mistakes, a field that is wrong is left out and the rest is read again.
@@ -110,11 +111,8 @@ impl<'a> Names<'a> {
     }
 
     /// Says which nodes of the pipeline make that port.
-    pub(crate) fn makers(&self, port: &str) -> String {
-        let makes = |(_, tree): &&(Word, Tree)| {
-            let kind = tree.name().and_then(|name| self.engine.kinds.get(name.text.as_str()));
-            kind.zip(self.engine.ports.get(port)).is_some_and(|(kind, id)| kind.values.contains(id))
-        };
+    pub(crate) fn makers(&self, port: &'static str) -> String {
+        let makes = |(_, tree): &&(Word, Tree)| either(port).any(|port| self.makes(tree, port));
         let nodes = self.pipeline.nodes.iter().filter(makes).map(|(word, _)| format!("`{}`", word.text));
         let nodes: Vec<String> = nodes.collect();
         match nodes.as_slice() {
@@ -122,6 +120,11 @@ impl<'a> Names<'a> {
             [node] => format!("{node} makes {port}"),
             nodes => format!("these make {port}: {}", nodes.join(", ")),
         }
+    }
+
+    fn makes(&self, tree: &Tree, port: &str) -> bool {
+        let kind = tree.name().and_then(|name| self.engine.kinds.get(name.text.as_str()));
+        kind.zip(self.engine.ports.get(port)).is_some_and(|(kind, id)| kind.values.contains(id))
     }
 
     fn resolve(&self, text: &str, port: Option<&'static str>, past: bool, span: Span) -> Result<u64, Error> {
@@ -136,6 +139,8 @@ impl<'a> Names<'a> {
             return Err(error);
         };
         let from = self.entities[at];
+        let tree = &self.pipeline.nodes[at].1;
+        let port = port.map(|port| either(port).find(|port| self.makes(tree, port)).unwrap_or(port));
         self.edges.borrow_mut().push(Line { from, to: self.to, name: text.to_owned(), port, past, span });
         Ok(from.to_bits())
     }
@@ -150,8 +155,12 @@ impl Links for Names<'_> {
             ("file", Some(file)) if !Path::new(file).exists() => {
                 Some(Err(Error::new(format!("there is no file `{file}`")).at(tree.span)))
             }
-            ("wire" | "past", Some(text)) => Some(self.resolve(text, port, sort == "past", tree.span)),
-            ("wire" | "past", None) => {
+            ("wire" | "wires" | "past", Some(text)) => {
+                Some(self.resolve(text, port, sort == "past", tree.span))
+            }
+            // Each of the list is a wire.
+            ("wires", None) if matches!(tree.form, Form::List(_)) => None,
+            ("wire" | "wires" | "past", None) => {
                 let what = format!("expected the name of a node, found `{tree}`");
                 let error = Error::new(what).at(tree.name().map_or(tree.span, |name| name.span));
                 Some(Err(

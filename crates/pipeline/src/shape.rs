@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use bevy_ecs::prelude::*;
 
+use crate::wire::either;
 use crate::{Link, Mistake, Port};
 
 /// The dimensions of one value: of an image height, width and channels, without the batch.
@@ -53,7 +54,7 @@ impl Shapes {
 
     /// The shape of the node's `T`.
     pub fn get<T: Port>(&self) -> Option<&Shape> {
-        self.0.get(T::NAME)
+        either(T::NAME).find_map(|port| self.0.get(port))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Shape)> {

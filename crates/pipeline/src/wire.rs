@@ -15,19 +15,35 @@ use crate::Running;
 pub trait Port: Component {
     const NAME: &'static str;
     const WIRE: &'static str;
+    const WIRES: &'static str;
     const PAST: &'static str;
 }
 
 /// Declares components that wires can carry.
+///
+/// `port!(Shown: Images or Denoised)` is for wires that lead to a node which makes either: nobody makes or reads a
+/// `Shown`, and whoever has such a wire looks with [`Read::of`] for what is there.
 #[macro_export]
 macro_rules! port {
     ($($name:ident),+ $(,)?) => {$(
-        impl $crate::Port for $name {
-            const NAME: &'static str = stringify!($name);
-            const WIRE: &'static str = concat!("wire:", stringify!($name));
-            const PAST: &'static str = concat!("past:", stringify!($name));
-        }
+        $crate::port!(@ $name stringify!($name));
     )+};
+    ($name:ident: $first:ident $(or $other:ident)+) => {
+        $crate::port!(@ $name concat!(stringify!($first) $(, " or ", stringify!($other))+));
+    };
+    (@ $name:ident $said:expr) => {
+        impl $crate::Port for $name {
+            const NAME: &'static str = $said;
+            const WIRE: &'static str = concat!("wire:", $said);
+            const WIRES: &'static str = concat!("wires:", $said);
+            const PAST: &'static str = concat!("past:", $said);
+        }
+    };
+}
+
+/// The ports that a wire may carry.
+pub(crate) fn either(port: &'static str) -> impl Iterator<Item = &'static str> {
+    port.split(" or ")
 }
 
 /// A [`Wire`] or a [`Past`].
@@ -100,6 +116,44 @@ impl Visitor<'_> for Bits {
 
     fn visit_u64<E: serde::de::Error>(self, bits: u64) -> Result<Entity, E> {
         Entity::try_from_bits(bits).ok_or_else(|| E::custom("not a node"))
+    }
+}
+
+/// Inputs of one sort. In RON, the name of a node or a list of names.
+pub struct Wires<T>(Vec<Wire<T>>);
+
+impl<T> Deref for Wires<T> {
+    type Target = [Wire<T>];
+
+    fn deref(&self) -> &[Wire<T>] {
+        &self.0
+    }
+}
+
+impl<'de, T: Port> Deserialize<'de> for Wires<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore<T>(PhantomData<fn() -> T>);
+
+        impl<'de, T: Port> Visitor<'de> for OneOrMore<T> {
+            type Value = Vec<Wire<T>>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a node, or a list of names")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, bits: u64) -> Result<Self::Value, E> {
+                Ok(vec![Wire { node: Bits.visit_u64(bits)?, port: PhantomData }])
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Self::Value, D::Error> {
+                Vec::deserialize(deserializer)
+            }
+        }
+
+        Ok(Self(deserializer.deserialize_newtype_struct(T::WIRES, OneOrMore(PhantomData))?))
     }
 }
 

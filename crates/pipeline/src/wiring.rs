@@ -7,6 +7,7 @@ use crate::engine::Kind;
 use crate::order::{Line, order};
 use crate::reading::{Names, read};
 use crate::run::{Every, Place, Plan};
+use crate::wire::either;
 use crate::{ComesFrom, Edge, Engine, LeadsTo, Mistake, Pipeline, Unfinished};
 
 impl Engine {
@@ -91,12 +92,13 @@ impl<'a> Wiring<'a> {
     fn check_ports(&mut self) {
         for edge in &self.edges {
             let (Some(port), Some(kind)) = (edge.port, self.kind(edge.from)) else { continue };
-            let Some(id) = self.engine.ports.get(port) else {
+            let undeclared = either(port).find(|port| !self.engine.ports.contains_key(port));
+            if let Some(port) = undeclared {
                 let error = Error::new(format!("nobody has declared the port `{port}`")).at(edge.span);
                 self.errors.push(error.help(format!("a plugin has to call `engine.port::<{port}>()`")));
                 continue;
-            };
-            if kind.values.contains(id) {
+            }
+            if self.engine.ports.get(port).is_some_and(|id| kind.values.contains(id)) {
                 continue;
             }
             let what =

@@ -75,6 +75,10 @@ pub struct Denoised {
     pub evaluations: usize,
 }
 
+/// Images or what a denoiser makes of them, for wires to whatever can be looked at. Nobody makes one.
+#[derive(Component)]
+pub struct Shown;
+
 /// The seeds of the images in flight. Checkpoints keep them; a batch that was cut short starts again.
 #[derive(Component, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seeds {

@@ -13,7 +13,7 @@ mod steps;
 pub use compute::{Compute, Machine};
 pub use explain::{Curve, Explain, Explainers, Fact, Others, explain};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Sigma, Sigmas};
+pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Shown, Sigma, Sigmas};
 pub use keep::{keep_arena, load_arena};
 pub use labels::{AugmentOf, LabelsOf, augment_rows, check_augment, check_labels, label_rows};
 pub use networks::{
@@ -24,6 +24,7 @@ pub use steps::{Step, Times};
 
 use pipeline::{After, Engine, port};
 
+port!(Shown: Images or Denoised);
 port!(Images, Sigmas, Labels, AugmentLabels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
 
 /// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.

@@ -1,6 +1,7 @@
 //! Nodes that write pictures.
 
 mod grid;
+mod looks;
 mod picture;
 mod png;
 mod template;

@@ -1,7 +1,7 @@
 //! What an operation asks of its inputs beyond the shape that it makes of them.
 
 use crate::graph::Operation;
-use crate::{Dtype, Normalize, Op, Resample, Shape};
+use crate::{Dtype, Normalize, Op, Resample, Shape, Warp};
 
 /// What is wrong with the inputs of an operation, of which `asked` is the shape if the caller gives one.
 pub fn check(op: &Op, inputs: &[&Operation], asked: Option<&Shape>) -> Result<(), String> {
@@ -25,6 +25,7 @@ pub fn check(op: &Op, inputs: &[&Operation], asked: Option<&Shape>) -> Result<()
             })
         }
         Op::Resample(resample) => fits(resample, shapes[0]),
+        Op::Warp(warp) => places(warp, shapes[0], shapes[1]),
         Op::GroupStats { groups, .. } => {
             ensure(shapes[0].rank() >= 2 && *groups > 0, || format!("{groups} groups of {}", shapes[0]))
         }
@@ -71,7 +72,7 @@ fn arity(op: &Op) -> Option<usize> {
         Op::NormalizeSums(normalize) => 5 + usize::from(normalize.dropout.is_some()),
         Op::NormalizeGradient(normalize) => 6 + usize::from(normalize.dropout.is_some()),
         Op::MatMul { .. } | Op::Conv | Op::ConvInputGradient | Op::ConvWeightGradient { .. } => 2,
-        Op::SoftmaxGradient | Op::AttentionGradient { .. } => 2,
+        Op::SoftmaxGradient | Op::AttentionGradient { .. } | Op::Warp(_) => 2,
         _ => 1,
     })
 }
@@ -106,6 +107,14 @@ fn fits(resample: &Resample, shape: &Shape) -> Result<(), String> {
     ensure(shape.rank() == 4 && shape[1..3].iter().all(size_fits), || {
         format!("{taps} taps and a padding of {padding} leave nothing of {shape}")
     })
+}
+
+fn places(warp: &Warp, images: &Shape, places: &Shape) -> Result<(), String> {
+    let whole = images.iter().all(|size| *size > 0) && warp.size.iter().all(|size| *size > 0);
+    ensure(images.rank() == 4 && whole, || format!("{images} read as {:?}", warp.size))?;
+    let taps = warp.doubled.as_ref().map_or(2, Vec::len);
+    ensure(taps > 0 && taps.is_multiple_of(2), || format!("{taps} taps, expected an even number"))?;
+    same(places, &[images[0], Warp::PLACES].into())
 }
 
 fn in_rank(axes: &[usize], shape: &Shape) -> Result<(), String> {

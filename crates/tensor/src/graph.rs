@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::check::check;
-use crate::op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample};
+use crate::op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample, Warp};
 use crate::{Expr, Shape};
 
 /// A tensor of a [`Graph`], known by its place in it.
@@ -283,6 +283,12 @@ impl Graph {
     #[track_caller]
     pub fn resample(&mut self, x: Value, resample: Resample) -> Value {
         self.push(Op::Resample(resample), &[x], None)
+    }
+
+    /// Images read at other places; gradients do not go through it.
+    #[track_caller]
+    pub fn warp(&mut self, x: Value, places: Value, warp: Warp) -> Value {
+        self.push(Op::Warp(warp), &[x, places], None)
     }
 
     // Normalisation and attention.

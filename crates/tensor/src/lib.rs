@@ -17,7 +17,7 @@ pub use device::{Bindings, Device, Error, Executable, Fetch, Outputs, Result, St
 pub use expr::{Binary, Expr, Unary};
 pub use gradient::gradients;
 pub use graph::{Destination, Graph, GroupNorm, Operation, Output, Value};
-pub use op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample};
+pub use op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample, Warp};
 pub use program::{
     Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Place, Program, Step, Store, WeightGradient,
     compile,

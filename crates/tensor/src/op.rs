@@ -62,6 +62,8 @@ pub enum Op {
     },
     /// `x [n, h, w, c]` to twice or half the size by a separable filter.
     Resample(Resample),
+    /// `(x [n, h, w, c], places [n, 10]) -> [n, height, width, c]`: images read at other places. Has no gradient.
+    Warp(Warp),
     /// `x [n, …, c] -> [n, groups, 2]`: mean and 1/√(variance + eps) of each group of channels.
     GroupStats {
         groups: usize,
@@ -139,6 +141,29 @@ pub struct Resample {
     /// Rows and columns of zeros around the image when going down; cut off the result when going up.
     pub padding: usize,
     pub gain: f64,
+}
+
+/// Reads images between their pixels, each at places of its own.
+///
+/// A row of `places` is `a, b, x, c, d, y, left, top, right, bottom`. From the centre of the result, the pixel at (u, v)
+/// is read at (a u + b v + x, c u + d v + y) from the centre of the image, linearly between the four pixels around. Over
+/// the margins from `left` to `bottom`, whole pixels, the image goes on as its reflection, as often as that takes; beyond
+/// them are zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warp {
+    /// Height and width of the result.
+    pub size: [usize; 2],
+    /// Reads the image, margins included, doubled by this filter of an even number of taps ([`Resample::up`]) instead of
+    /// the image itself. Places then count pixels of the doubled image, the margins still those of the image.
+    pub doubled: Option<Vec<f64>>,
+}
+
+impl Warp {
+    /// How many numbers a row of places has.
+    pub const PLACES: usize = 10;
+
+    /// Places beyond these lie in the zeros, or mean the reflection there.
+    pub const FARTHEST: f64 = (1 << 20) as f64;
 }
 
 /// What [`Op::Normalize`] and its gradients do.
@@ -238,6 +263,10 @@ impl Op {
                 expect(inputs[0].rank() == 4, || format!("{} is not [n, h, w, c]", inputs[0]))?;
                 let [n, h, w, c] = [inputs[0][0], inputs[0][1], inputs[0][2], inputs[0][3]];
                 Ok([n, resample.resized(h), resample.resized(w), c].into())
+            }
+            Op::Warp(warp) => {
+                expect(inputs[0].rank() == 4, || format!("{} is not [n, h, w, c]", inputs[0]))?;
+                Ok([inputs[0][0], warp.size[0], warp.size[1], inputs[0][3]].into())
             }
             Op::GroupStats { groups, .. } => {
                 let c = inputs[0].channels();

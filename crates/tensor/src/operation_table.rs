@@ -13,6 +13,7 @@ use crate::{Array, Bindings, Data, Device, Dtype, Graph, Result, Shape, Value, c
 pub struct Row {
     pub name: String,
     pub inputs: Vec<Input>,
+    has_gradient: bool,
     build: Box<dyn Fn(&mut Graph, &[Value]) -> Value>,
 }
 
@@ -50,10 +51,15 @@ impl Row {
         inputs: impl Into<Vec<Input>>,
         build: impl Fn(&mut Graph, &[Value]) -> Value + 'static,
     ) -> Self {
-        Row { name: name.into(), inputs: inputs.into(), build: Box::new(build) }
+        Row { name: name.into(), inputs: inputs.into(), has_gradient: true, build: Box::new(build) }
     }
 
-    /// The row's graph: output `y` is the operation; where it is real, `loss` is Σ y · w for an input `w`, and `dN` the
+    /// An operation that gradients do not go through.
+    pub fn without_gradient(self) -> Self {
+        Row { has_gradient: false, ..self }
+    }
+
+    /// The row's graph: output `y` is the operation; where it has a gradient, `loss` is Σ y · w for an input `w`, and `dN` the
     /// loss's gradient with respect to input N, where it depends on it.
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::new();
@@ -61,7 +67,7 @@ impl Row {
             (0..self.inputs.len()).map(|at| self.inputs[at].value(&mut graph, at)).collect();
         let y = (self.build)(&mut graph, &inputs);
         graph.output("y", y);
-        if graph.operation(y).dtype == Dtype::Real {
+        if self.has_gradient && graph.operation(y).dtype == Dtype::Real {
             let w = graph.input("w", graph.shape(y).clone());
             let weighted = graph.mul(y, w);
             let axes: Vec<usize> = (0..graph.shape(y).rank()).collect();

@@ -7,6 +7,7 @@ mod layout;
 mod normalize;
 mod random;
 mod view;
+mod warp;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

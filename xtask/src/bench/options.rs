@@ -7,6 +7,7 @@ use super::{CONFIGS, MODES};
 pub(crate) const HELP: &str = "\
 usage: cargo xtask bench [OPTIONS]
        cargo xtask bench dispatch [--device gpu:NAME] [--seconds N]
+       cargo xtask bench augment [--batch N] [--seconds N] [--threads N]
 
 Measures one denoiser call, one training step and one 18-step Heun sampling run of three networks: median time, images
 per second and the largest memory, of the process on a CPU, of the device on a GPU. Each measurement is a process of
@@ -14,6 +15,8 @@ its own.
 
 `dispatch` measures what a dispatch costs the host when everything is cached, and counts the dispatches and submissions
 of a training step of DDPM++ (cifar10).
+
+`augment` measures the augmentation of a batch by the paper's preset beside a training step of small32.
 
   --device DEVICE   cpu, gpu or gpu:NAME; PyTorch takes the first GPU [default: cpu, for dispatch gpu]
   --precision P     full or mixed; PyTorch has bf16 by autocast for mixed [default: full]

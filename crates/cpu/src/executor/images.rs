@@ -1,6 +1,6 @@
 //! Convolutions, their gradients, resampling and random numbers.
 
-use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, WeightGradient};
+use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient};
 
 use super::Run;
 use crate::Pool;
@@ -10,6 +10,7 @@ use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
 use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
 use crate::kernels::store::Store as Storing;
+use crate::kernels::warp;
 
 impl Run<'_> {
     pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, out: &Made) {
@@ -55,6 +56,15 @@ impl Run<'_> {
         let (up, padding, gain) = (resample.up, resample.padding, resample.gain as f32);
         let resample = resample::Resample { up, taps: &taps, padding, gain };
         resample::resample(pool, self.sizes(x), resample, self.numbers(x), self.result(out));
+    }
+
+    pub(super) fn warp(&self, pool: &mut Pool, [x, places]: [Value; 2], warp: &Warp, out: &Made) {
+        let taps = warp.doubled.as_deref().unwrap_or_default();
+        let half: f64 = taps.iter().sum::<f64>() / 2.0;
+        let taps: Vec<f32> = taps.iter().map(|tap| (tap / half) as f32).collect();
+        let warp = warp::Warp { size: warp.size, taps: &taps };
+        let (x, places, sizes) = (self.numbers(x), self.numbers(places), self.sizes(x));
+        warp::warp(pool, sizes, warp, x, places, self.result(out));
     }
 
     /// The affine form of a load's norm, and what it reads.

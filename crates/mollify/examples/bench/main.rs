@@ -19,7 +19,8 @@ use tensor::Device;
 use crate::still::{Still, still};
 use crate::usage::Usage;
 
-/// Measures forward passes, training steps or sampling runs of a network, in images per second and bytes, or dispatches
+/// Measures forward passes, training steps or sampling runs of a network, in images per second and bytes, or the
+/// augmentation of its images, or dispatches
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value = "cifar10")]

@@ -17,8 +17,18 @@ pub fn pipeline(args: &Args) -> Result<(String, usize), String> {
     let ([size, channels], settings) = network(&args.config)?;
     let batch = args.batch;
     let precision = if args.precision == Precision::Mixed { ", precision: Mixed" } else { "" };
+    let network = match args.mode.as_str() {
+        "augment" => String::new(),
+        _ => format!(
+            r#""unet":   SongUNet(like: "images", preset: DdpmPP, {settings}, dropout: 0.13{precision}),
+            "net":    Precondition(by: "unet", scheme: Edm(sigma_data: 0.5)),"#
+        ),
+    };
     let (noisy, ticks, nodes) = match args.mode.as_str() {
         "forward" => (true, 1, r#""denoised": Denoise(x: "images", by: "net"),"#.to_owned()),
+        "augment" => {
+            (false, 1, r#""augmented": Augment(images: "images", p: 0.12, preset: Paper),"#.to_owned())
+        }
         "train" => (
             false,
             1,
@@ -45,14 +55,13 @@ pub fn pipeline(args: &Args) -> Result<(String, usize), String> {
             "heun":   Heun(x: "x", first: "first", euler: "euler", second: "second"),"#
             ),
         ),
-        mode => return Err(format!("`{mode}` is none of forward, train, sample")),
+        mode => return Err(format!("`{mode}` is none of forward, train, sample, augment")),
     };
     let text = format!(
         r#"(
         nodes: {{
             "images": Still(batch: {batch}, size: {size}, channels: {channels}, noisy: {noisy}),
-            "unet":   SongUNet(like: "images", preset: DdpmPP, {settings}, dropout: 0.13{precision}),
-            "net":    Precondition(by: "unet", scheme: Edm(sigma_data: 0.5)),
+            {network}
             {nodes}
         }},
     )"#

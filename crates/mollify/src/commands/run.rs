@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use checkpoint::newest_good;
-use pipeline::{Engine, Error, Failure, Interrupt, Outcome, Plugin, Tick};
+use pipeline::{Engine, Error, Failure, Interrupt, Note, Outcome, Plugin, Tick};
 use ports::{Machine, Run};
 
 use crate::commands::Ending;
+use crate::explanation::Explanation;
 use crate::problem::Problem;
 use crate::stderr::say;
 use crate::world::Point;
@@ -83,6 +84,7 @@ fn play(
     }
     metrics::log(&mut engine, &run.folder, ticks)?;
     if !args.quiet {
+        warn_of_data(&mut engine);
         progress::show(&mut engine);
         notes::show(&mut engine);
     }
@@ -103,6 +105,13 @@ fn play(
             say(format!("interrupted after {done} ticks, in {time}; {then}"));
             Ok(Ending::Interrupted)
         }
+    }
+}
+
+/// Notes that pictures are not as spread as their network is made for.
+fn warn_of_data(engine: &mut Engine) {
+    for warning in Explanation::of(engine).of_data() {
+        engine.world.write_message(Note(format!("warning: {warning}")));
     }
 }
 

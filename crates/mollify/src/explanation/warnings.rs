@@ -6,7 +6,7 @@ use super::sampling::Sampling;
 use super::{Explanation, Told, short};
 
 /// Standard deviations further apart than this are worth a word.
-const FAR: f64 = 2.0;
+const FAR: f64 = 1.25;
 /// Ends of ranges nearer than this are the same.
 const NEAR: f64 = 1.001;
 
@@ -29,7 +29,7 @@ impl Explanation {
     }
 
     /// Pictures that are not as spread as somebody thinks, and nodes that think differently.
-    fn of_data(&self) -> Vec<String> {
+    pub(crate) fn of_data(&self) -> Vec<String> {
         let data = self.all(|fact| match fact {
             Fact::Data { std, pictures } => Some((*std, *pictures)),
             _ => None,

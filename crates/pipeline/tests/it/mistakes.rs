@@ -35,6 +35,19 @@ fn a_file_that_is_not_text_shows_the_byte() {
 }
 
 #[test]
+fn wires_that_may_carry_two_ports_say_both() {
+    let text = r#"(nodes: {
+        "one": Once(value: 3),
+        "ladder": Karras(steps: 2),
+        "a": Tally(of: ["one", "ladder"]),
+        "b": Tally(of: ["oen"]),
+        "c": Tally(of: 3),
+    })"#;
+    let report = engine().wire(&Pipeline::read("two.ron", text, &[]).unwrap()).unwrap_err();
+    assert_snapshot!(report.to_string());
+}
+
+#[test]
 fn too_many_brackets_do_not_overflow_the_stack() {
     let deep = format!("(nodes: {{ \"a\": Once(value: {}1{}) }})", "[".repeat(100_000), "]".repeat(100_000));
     let report = Pipeline::read("deep.ron", &deep, &[]).unwrap_err();

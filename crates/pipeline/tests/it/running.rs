@@ -59,6 +59,23 @@ fn wires_stand_in_lists_options_and_choices() {
 }
 
 #[test]
+fn wires_are_one_or_a_list_and_may_lead_to_either_of_two_ports() {
+    let mut engine = wire(
+        r#" "one": Once(value: 3),
+            "alone": Tally(of: "one"), "both": Tally(of: ["one", "ends", "alone"]),
+            "ladder": Karras(steps: 2), "ideal": Points(at: [(1.0, 0.0)]),
+            "seeds": Batches(from: 0, to: 2, batch: 2, leg: "x"),
+            "start": Gaussian(seeds: "seeds", ladder: "ladder", like: "ideal"),
+            "x": Trajectory(seeds: "seeds", start: "start", next: "euler", ladder: "ladder"),
+            "d": Denoise(x: "x", by: "ideal"), "euler": Euler(x: "x", denoised: "d", leg: "x"),
+            "ends": Print(x: "euler", seeds: "seeds", leg: "x") "#,
+    );
+    engine.run().unwrap();
+    assert_eq!(engine.value::<Lines>("ends").unwrap().0.len(), 2);
+    assert_eq!((count(&engine, "alone"), count(&engine, "both")), (Some(3), Some(8)));
+}
+
+#[test]
 fn past_wires_read_what_the_last_tick_ended_with() {
     // `n` could run first, but then `last` would read this tick's value.
     let mut engine = wire(r#" "n": Until(ticks: 3), "last": Last(of: "n"), "before": Last(of: "last") "#);

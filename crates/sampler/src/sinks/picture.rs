@@ -6,39 +6,36 @@ use std::path::{Path, PathBuf};
 use bevy_ecs::prelude::*;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use pipeline::{Inputs, Mistake, Wire};
-use ports::{Compute, Images};
+use pipeline::{Inputs, Mistake, Port, Wire};
 
 /// Pixels as bytes: -1 becomes 0, 0 becomes 128 and 1 becomes 255; fractions are cut off.
 pub fn bytes(pixels: &[f64]) -> Vec<u8> {
     pixels.iter().map(|pixel| (pixel * 127.5 + 128.0).clamp(0.0, 255.0) as u8).collect()
 }
 
-/// Whether these images have reached the end of their way, or never were on one.
-pub(super) fn arrived(images: &Images) -> bool {
-    images.step.is_none_or(|step| step.is_last())
+/// The bytes of images of `size` numbers, one after the other; `name` names one in errors.
+pub(super) fn finite_bytes(pixels: &[f64], size: usize, name: impl Fn(usize) -> String) -> Result<Vec<u8>> {
+    let broken = |image: &[f64]| image.iter().any(|pixel| !pixel.is_finite());
+    match pixels.chunks_exact(size.max(1)).position(broken) {
+        Some(at) => Err(format!("{} is not finite", name(at)).into()),
+        None => Ok(bytes(pixels)),
+    }
 }
 
-/// The bytes of images, one after the other; `seeds` names them in errors.
-pub(super) fn download(images: &Images, seeds: &[u64], compute: &Compute) -> Result<Vec<u8>> {
-    if seeds.len() != images.batch() {
-        return Err(format!("there are {} seeds for {} images", seeds.len(), images.batch()).into());
+/// Checks that there is a seed for each image.
+pub(super) fn check_seeds(seeds: &[u64], images: usize) -> Result<()> {
+    if seeds.len() == images {
+        return Ok(());
     }
-    let pixels = compute.download(&images.pixels)?.f64s();
-    let size = pixels.len() / seeds.len().max(1);
-    let broken = |image: &[f64]| image.iter().any(|pixel| !pixel.is_finite());
-    if let Some(at) = pixels.chunks_exact(size.max(1)).position(broken) {
-        return Err(format!("the image of seed {} is not finite", seeds[at]).into());
-    }
-    Ok(bytes(&pixels))
+    Err(format!("there are {} seeds for {images} images", seeds.len()).into())
 }
 
 /// Checks while wiring that images can be pictures: they have 1 to 4 channels.
-pub(super) fn check_channels(inputs: &Inputs, x: Wire<Images>) -> Result<(), Mistake> {
+pub(super) fn check_channels<T: Port>(inputs: &Inputs, field: &str, x: Wire<T>) -> Result<(), Mistake> {
     match inputs.of(x).as_deref() {
         Some([_, _, c]) if color(*c).is_none() => {
             let what = format!("`{}` makes images of {c} channels, but a PNG has 1 to 4", inputs.name(x));
-            Err(Mistake::new("x", what))
+            Err(Mistake::new(field, what))
         }
         _ => Ok(()),
     }

@@ -5,8 +5,9 @@ use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire};
 use ports::{Compute, Images, Labels, RunFolder, Seeds};
 use serde::Deserialize;
 
-use super::picture::{arrived, check_channels, download, try_folder, write};
-use super::template::Template;
+use super::looks::Look;
+use super::picture::{check_channels, check_seeds, finite_bytes, try_folder, write};
+use super::template::{Filling, Template};
 
 /// Settings of the files.
 #[derive(Component, Deserialize)]
@@ -41,6 +42,11 @@ impl Node for Png {
             let what = format!("every image would be written to the same file `{}`", self.to);
             return Err(Mistake::new("to", what).help("put `{seed:06}` into its name"));
         }
+        if to.has_tick() {
+            let mistake =
+                Mistake::new("to", "`{tick}` is for pictures of every tick, but an image arrives once");
+            return Err(mistake.help("leave it out, or use `Grid`"));
+        }
         if to.has_class() && self.labels.is_none() {
             let mistake = Mistake::new("to", "`{class}` needs the classes of the images");
             return Err(mistake.help("wire `labels` to a node that makes them"));
@@ -49,7 +55,7 @@ impl Node for Png {
     }
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
-        check_channels(inputs, self.x)?;
+        check_channels(inputs, "x", self.x)?;
         Ok(Shapes::default())
     }
 }
@@ -72,19 +78,22 @@ pub fn png(
         }
         classes => classes.flatten().unwrap_or_default(),
     };
-    let path = |at: usize| to.path(ids[at], classes.get(at).copied().unwrap_or_default());
+    let class = |at: usize| classes.get(at).copied().unwrap_or_default();
+    let path = |at: usize| to.path(Filling { seed: ids[at], class: class(at), ..Filling::default() });
     if !std::mem::replace(&mut *tried, true) && !ids.is_empty() {
         try_folder(&path(0))?;
     }
-    let images = images.get(this.x)?;
-    if !arrived(images) {
+    let images = Look::Images(images.get(this.x)?);
+    if images.arrived() == Some(false) {
         return Ok(());
     }
-    let shape = images.pixels.shape();
-    let pixels = download(images, ids, &compute)?;
-    let size: usize = shape[1..].iter().product();
+    let [n, h, w, c] = images.shape();
+    check_seeds(ids, n)?;
+    let size = h * w * c;
+    let pixels =
+        finite_bytes(&images.pixels(&compute)?, size, |at| format!("the image of seed {}", ids[at]))?;
     for (at, picture) in pixels.chunks_exact(size).enumerate() {
-        write(&path(at), picture, [shape[1], shape[2], shape[3]])?;
+        write(&path(at), picture, [h, w, c])?;
     }
     Ok(())
 }

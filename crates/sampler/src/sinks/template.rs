@@ -23,9 +23,19 @@ enum Part {
 enum Number {
     Seed,
     Class,
+    Tick,
 }
 
-const NUMBERS: [(&str, Number); 2] = [("seed", Number::Seed), ("class", Number::Class)];
+const NUMBERS: [(&str, Number); 3] =
+    [("seed", Number::Seed), ("class", Number::Class), ("tick", Number::Tick)];
+
+/// What the places of a path are filled in with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filling {
+    pub seed: u64,
+    pub class: u32,
+    pub tick: u64,
+}
 
 impl Template {
     /// Reads a path whose folder of the run is not known yet.
@@ -60,16 +70,21 @@ impl Template {
         self.has(Number::Class)
     }
 
+    pub fn has_tick(&self) -> bool {
+        self.has(Number::Tick)
+    }
+
     fn has(&self, number: Number) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Number { of, .. } if *of == number))
     }
 
-    /// The path for one image.
-    pub fn path(&self, seed: u64, class: u32) -> PathBuf {
+    /// The path for one picture.
+    pub fn path(&self, filling: Filling) -> PathBuf {
         let fill = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Number { of: Number::Seed, width } => format!("{seed:0width$}"),
-            Part::Number { of: Number::Class, width } => format!("{class:0width$}"),
+            Part::Number { of: Number::Seed, width } => format!("{:0width$}", filling.seed),
+            Part::Number { of: Number::Class, width } => format!("{:0width$}", filling.class),
+            Part::Number { of: Number::Tick, width } => format!("{:0width$}", filling.tick),
         };
         self.0.iter().map(fill).collect::<String>().into()
     }

@@ -71,6 +71,117 @@ fn a_gap_leaves_black_pixels_between_pictures() {
     }
 }
 
+/// Grey images of one pixel, clean, of one level and of a level each, and what a denoiser makes of some.
+const LOOKS: &str = r#"(
+    nodes: {
+        "clean":    Noisy(pixels: [-1.0, 0.0, 0.5], levels: [0.0]),
+        "noisy":    Noisy(pixels: [40.0, -20.0, 4.0], levels: [20.0]),
+        "each":     Noisy(pixels: [0.5, 0.5, 0.5], levels: [0.0, 0.5, 50.0]),
+        "ideal":    Normal(std: 0.5, image: (1, 1, 1)),
+        "denoised": Denoise(x: "each", by: "ideal"),
+        "grid":     Grid(x: ["clean", "noisy", "each", "denoised"], columns: 2, to: "grid.png"),
+    },
+)"#;
+
+fn looks(settings: &[&str]) -> (image::GrayImage, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let to = format!("grid.to={:?}", folder.path().join("grid.png"));
+    let settings: Vec<&str> = settings.iter().copied().chain([to.as_str()]).collect();
+    wire(LOOKS, &settings).unwrap().run().unwrap();
+    (image::open(folder.path().join("grid.png")).unwrap().into_luma8(), folder)
+}
+
+#[test]
+fn a_grid_has_a_row_a_node_of_clean_noisy_and_denoised_images() {
+    let (picture, _folder) = looks(&[]);
+    // Divided by sqrt(1 + (sigma / 0.5)²); the denoiser's answers are x / (1 + (sigma / 0.5)²).
+    let noisy = [40.0, -20.0, 4.0].map(|x: f64| x / 1601f64.sqrt());
+    let each = [0.5, 0.5 / 2f64.sqrt(), 0.5 / 10_001f64.sqrt()];
+    let rows = [[-1.0, 0.0, 0.5], noisy, each, [0.5, 0.25, 0.5 / 10_001.0]].map(|row| bytes(&row));
+    let expected: Vec<u8> = [0, 1]
+        .iter()
+        .flat_map(|block| rows.iter().flat_map(move |row| [row.get(2 * block), row.get(2 * block + 1)]))
+        .map(|byte| byte.copied().unwrap_or(0))
+        .collect();
+    assert_eq!((picture.width(), picture.height()), (2, 2 * 4));
+    assert_eq!(picture.into_raw(), expected);
+}
+
+#[test]
+fn a_grid_of_one_node_needs_no_list() {
+    let (picture, _folder) = looks(&["grid.x=\"clean\"", "grid.columns=3"]);
+    assert_eq!(picture.into_raw(), bytes(&[-1.0, 0.0, 0.5]));
+}
+
+#[test]
+fn a_grid_without_seeds_draws_every_tick() {
+    let folder = tempfile::tempdir().unwrap();
+    let grid = r#"Grid(x: ["x", "first"], columns: 4, to: "out.png")"#;
+    let settings = [&to(folder.path(), "{tick:03}.png")[..], "seeds=\"0-3\""];
+    let mut engine = wire(&with(grid), &settings).unwrap();
+    engine.run().unwrap();
+    let mut names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let expected: Vec<String> = (0..18).map(|tick| format!("{tick:03}.png")).collect();
+    assert_eq!(names, expected);
+    let picture =
+        |tick| image::open(folder.path().join(format!("{tick:03}.png"))).unwrap().into_rgb8().into_raw();
+    assert_ne!(picture(0), picture(17));
+    // Pure noise of level 80 would be black and white; with the contrast of clean images little of it is cut off.
+    let cut = picture(0)[..4 * 2 * 3].iter().filter(|byte| [0, 255].contains(*byte)).count();
+    assert!(cut < 8, "{cut} of 24 numbers are cut off");
+}
+
+#[test]
+fn samples_of_two_nodes_stand_beneath_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [&to(folder.path(), "grid.png")[..], "files.x=[\"heun\", \"euler\"]", "files.scale=1"];
+    let samples = sample(&mut wire(&with(GRID), &settings).unwrap(), "heun");
+    let picture = image::open(folder.path().join("grid.png")).unwrap().into_rgb8();
+    assert_eq!((picture.width(), picture.height()), (5, 3 * 2 * 2));
+    for (seed, image) in samples.images {
+        let (x, y) = ((seed % 5) as u32, (seed / 5 * 4) as u32);
+        let drawn: Vec<u8> = (y..y + 4).flat_map(|y| picture.get_pixel(x, y).0).collect();
+        // In the last step Heun's method is Euler's.
+        assert_eq!(drawn, [bytes(&image), bytes(&image)].concat(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_grid_that_cannot_be_is_refused() {
+    let grid = |settings: &[&str]| mistake(LOOKS, settings);
+    assert!(grid(&["grid.x=[]"]).contains("`x` names no node"));
+    assert!(grid(&["grid.x=\"ideal\""]).contains("makes Denoiser, but Images or Denoised is needed here"));
+    let other = mistake(
+        &with(GRID).replace("\"heun\", seeds", "[\"heun\", \"other\"], seeds").replace(
+            "\"times\":",
+            "\"big\": Normal(std: 1.0, image: (9, 9, 3)), \
+         \"other\": Latents(seeds: \"seeds\", times: \"times\", like: \"big\"), \"times\":",
+        ),
+        &[],
+    );
+    assert!(other.contains("images of `other` are 9x9x3, but those of `heun` 2x1x3"), "{other}");
+    let ticks = mistake(&with(GRID), &["files.to=\"{tick}.png\""]);
+    assert!(ticks.contains("so `{tick}` has no number; leave out `seeds` to draw every tick"), "{ticks}");
+    let png = mistake(&with(PNG), &["files.to=\"{seed}-{tick}.png\""]);
+    assert!(png.contains("an image arrives once"), "{png}");
+    let failure = |settings: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let to = to(folder.path(), "grid.png");
+        let settings: Vec<&str> = settings.iter().copied().chain([to.as_str()]).collect();
+        wire(&with(GRID), &settings).unwrap().run().unwrap_err().to_string()
+    };
+    assert!(failure(&["files.x=\"first\""]).contains("denoised images do not tell when they have arrived"));
+    let folder = tempfile::tempdir().unwrap();
+    let to = to(folder.path(), "grid.png").replace("files", "grid");
+    let counts = wire(LOOKS, &["each.pixels=[1.0]", "each.levels=[1.0]", &to]).unwrap().run();
+    let counts = counts.unwrap_err().to_string();
+    assert!(counts.contains("`each` has made images [1, 1, 1, 1], but `clean` [3, 1, 1, 1]"), "{counts}");
+}
+
 #[test]
 fn names_of_files_have_known_places_only() {
     let png = |name: &str| mistake(&with(PNG), &[&format!("files.to={name:?}")]);

@@ -1,11 +1,12 @@
 //! Rows of convolutions and resampling.
 
 use super::{Row, real};
-use crate::Resample;
+use crate::{Resample, Warp};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = convolutions();
     rows.extend(resampling());
+    rows.extend(warps());
     rows
 }
 
@@ -64,6 +65,30 @@ fn resampling() -> Vec<Row> {
                     graph.resample(v[0], resample.clone())
                 }));
             }
+        }
+    }
+    rows
+}
+
+fn warps() -> Vec<Row> {
+    // A shift by pixels with reflection, a turn by 90 degrees, a turn and stretch with few margins, a place far outside.
+    let shifted = [1.0, 0.0, 7.0, 0.0, 1.0, -3.0, 64.0, 64.0, 64.0, 64.0];
+    let turned = [0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let stretched = [1.4, -0.8, 0.3, 0.55, 1.1, -0.7, 2.0, 0.0, 1.0, 3.0];
+    let far = [1.0, 0.0, 1e9, 0.0, 1.0, 0.0, 5.0, 5.0, 5.0, 5.0];
+    let filters: [Option<&[f64]>; 3] =
+        [None, Some(&[1.0, 3.0, 2.0, 1.0]), Some(&[1.0, 2.0, 3.0, -1.0, 0.5, 0.5])];
+    let mut rows = Vec::new();
+    for (shape, size) in [([4, 5, 6, 3], [7, 4]), ([4, 1, 3, 1], [3, 3]), ([4, 4, 4, 6], [5, 5])] {
+        for taps in filters {
+            let warp = Warp { size, doubled: taps.map(<[f64]>::to_vec) };
+            let name = format!("warp {shape:?} to {size:?} by {taps:?}");
+            let row = Row::new(name, [real(shape)], move |graph, v| {
+                let places = [shifted, turned, stretched, far].concat();
+                let places = graph.table(places, [4, Warp::PLACES]);
+                graph.warp(v[0], places, warp.clone())
+            });
+            rows.push(row.without_gradient());
         }
     }
     rows

@@ -3,7 +3,7 @@
 use super::layout::Real;
 use super::normalize::{Norm, group_stats};
 use super::view::View;
-use super::{Numbers, attention, image, layout, random};
+use super::{Numbers, attention, image, layout, random, warp};
 use crate::graph::{Graph, Operation};
 use crate::{Normalize, Op, Shape};
 
@@ -39,6 +39,7 @@ fn reals(op: &Op, of: &Inputs, shape: &Shape) -> Vec<f64> {
         Op::ConvInputGradient => image::conv_input_gradient(of.view(0), of.view(1)),
         Op::ConvWeightGradient { taps } => image::conv_weight_gradient(of.view(0), of.view(1), *taps),
         Op::Resample(resample) => image::resample(of.view(0), resample),
+        Op::Warp(warp) => warp::warp(of.view(0), of.view(1), warp),
         Op::GroupStats { groups, eps } => group_stats(of.pixels(0), *groups, *eps),
         Op::Normalize(normalize) => of.norm(normalize, 0).forward(),
         Op::NormalizeSums(normalize) => of.norm(normalize, 1).sums(of.pixels(0)),

@@ -56,7 +56,7 @@ pub fn resample(x: View<4>, resample: &Resample) -> Vec<f64> {
         let mut sum = 0.0;
         for (a, row) in taps.iter().enumerate() {
             for (b, column) in taps.iter().enumerate() {
-                if let (Some(i), Some(j)) = (resample.source(i, a), resample.source(j, b)) {
+                if let (Some(i), Some(j)) = (resample.source(i as isize, a), resample.source(j as isize, b)) {
                     sum += row * column * x.padded([n, c], i, j);
                 }
             }
@@ -67,12 +67,12 @@ pub fn resample(x: View<4>, resample: &Resample) -> Vec<f64> {
 
 impl Resample {
     /// The row or column, possibly outside the image, that a tap of the filter sees; `None` between pixels.
-    fn source(&self, to: usize, tap: usize) -> Option<isize> {
-        let (to, tap, padding) = (to as isize, tap as isize, self.padding as isize);
+    pub fn source(&self, to: isize, tap: usize) -> Option<isize> {
+        let (tap, padding) = (tap as isize, self.padding as isize);
         if !self.up {
             return Some(2 * to + tap - padding);
         }
         let spread = to + tap + padding + 1 - self.taps.len() as isize;
-        (spread % 2 == 0).then_some(spread / 2)
+        (spread % 2 == 0).then_some(spread.div_euclid(2))
     }
 }

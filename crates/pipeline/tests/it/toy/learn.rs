@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use mollify_pipeline::{
     Array, Constant, Feed, File, Inputs, Keep, Kept, Metric, Mistake, Node, Past, Pure, Read, Shape, Shapes,
-    This, Tick, Unfinished, Wire,
+    This, Tick, Unfinished, Wire, Wires,
 };
 use serde::Deserialize;
 
@@ -240,6 +240,23 @@ impl Node for Last {
 pub fn last(this: This<Last>, counts: Read<Count>) -> Count {
     let _ = this.now;
     Count(counts.past(this.of).map_or(0, |count| count.0))
+}
+
+/// Adds what there is to count of nodes that make counts or lines.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    of: Wires<Counted>,
+}
+
+impl Node for Tally {
+    type Value = Count;
+}
+
+pub fn tally(this: This<Tally>, counts: Read<Count>, lines: Read<Lines>) -> Count {
+    let lines = |node| lines.of(node).map_or(0, |lines| lines.0.len() as u64);
+    let each = this.of.iter().map(|wire| counts.of(wire.node()).map_or_else(|| lines(wire.node()), |n| n.0));
+    Count(each.sum())
 }
 
 /// Reads a port that nobody declares.

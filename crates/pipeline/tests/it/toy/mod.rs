@@ -69,6 +69,11 @@ pub struct Count(pub u64);
 #[derive(Component)]
 pub struct Forgotten;
 
+/// What can be counted.
+#[derive(Component)]
+pub struct Counted;
+
+port!(Counted: Count or Lines);
 port!(Samples, Denoised, Denoiser, Ladder, Leg, Seeds, Lines, Count, Weights, Forgotten);
 keep_plain!(Samples, Leg, Seeds, Lines, Count);
 
@@ -94,6 +99,7 @@ pub fn plugin(engine: &mut Engine) {
         .node::<Until, _>(until)
         .node::<Once, _>(once)
         .node::<Sum, _>(sum)
+        .node::<Tally, _>(tally)
         .node::<Last, _>(last)
         .node::<Lost, _>(|| {});
 }
