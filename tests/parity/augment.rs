@@ -62,7 +62,9 @@ pub struct Augment(Transforms);
 
 impl Augment {
     pub fn new(kwargs: &Map<String, Json>) -> Result<Self, Failure> {
-        let settings = serde_json::from_value(Json::Object(kwargs.clone()));
+        let mut kwargs = kwargs.clone();
+        kwargs.remove("class_name");
+        let settings = serde_json::from_value(Json::Object(kwargs));
         settings.map(Augment).map_err(|error| Failure::NotBuilt(error.to_string()))
     }
 
