@@ -48,7 +48,8 @@ pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
                 let (images, labels) =
                     augment.run(tensors.get(&case.images), &mut draws.iter(), device.as_ref())?;
                 let expected = get("y").values;
-                let tolerance = Tolerance::absolute(30.0 * case.f32_vs_f64.max_abs.max(1e-7 * rms(&expected)));
+                let tolerance =
+                    Tolerance::absolute(30.0 * case.f32_vs_f64.max_abs.max(1e-7 * rms(&expected)));
                 checks.compare("y", &images.values, &expected, tolerance);
                 checks.compare("labels", &labels.values, &get("labels").values, Tolerance::absolute(2e-6));
                 Ok(())
@@ -62,7 +63,9 @@ pub struct Augment(Transforms);
 
 impl Augment {
     pub fn new(kwargs: &Map<String, Json>) -> Result<Self, Failure> {
-        let settings = serde_json::from_value(Json::Object(kwargs.clone()));
+        let mut kwargs = kwargs.clone();
+        kwargs.remove("class_name");
+        let settings = serde_json::from_value(Json::Object(kwargs));
         settings.map(Augment).map_err(|error| Failure::NotBuilt(error.to_string()))
     }
 

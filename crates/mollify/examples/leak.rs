@@ -29,7 +29,7 @@ const POSITIONS: usize = 8;
 /// Every real digit, and the same as `pipelines/leak.ron` augments them.
 const SETS: &str = r#"(nodes: {
     "digits":    Digits(batch: 1797),
-    "augmented": Augment(images: "digits", p: 1.0, xflip: 1, yflip: 1, rotate_int: 1),
+    "augmented": Augment(images: "digits", p: 1.0, rotate_frac: 1),
 })"#;
 
 fn main() -> ExitCode {
