@@ -68,10 +68,11 @@ impl Drawn {
         device: &Arc<dyn Device>,
     ) -> Result<Self, Failure> {
         let levels = draws.next().ok_or("the noise levels are not drawn".to_owned())?;
-        let (target, augment) = match augment.map(|augment| augment.run(images, &mut draws, device.as_ref())).transpose()? {
-            Some((images, labels)) => (images, Some(labels)),
-            None => (images.clone(), None),
-        };
+        let (target, augment) =
+            match augment.map(|augment| augment.run(images, &mut draws, device.as_ref())).transpose()? {
+                Some((images, labels)) => (images, Some(labels)),
+                None => (images.clone(), None),
+            };
         let noise = draws.next().ok_or("the noise is not drawn".to_owned())?.channels_last();
         let given = GivenDraws::new(device).draw(stream::SIGMA, 0, levels).draw(stream::NOISE, 0, &noise);
 
@@ -166,7 +167,7 @@ fn loss(
 ) -> Result<(), Failure> {
     let tensors = oracle.tensors(&case.file);
     let arena = net.arena(&oracle.tensors(&case.params), "model.", device.as_ref())?;
-    let augment = case.augment.as_ref().map(|kwargs| Augment::new(kwargs)).transpose()?;
+    let augment = case.augment.as_ref().map(Augment::new).transpose()?;
     let draws = case.draws.iter().map(|draw| tensors.get(&draw.name));
     let drawn = Drawn::new(tensors.get("images"), objective, augment.as_ref(), draws, device)?;
 

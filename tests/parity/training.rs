@@ -68,7 +68,7 @@ pub fn run(oracle: &Oracle, devices: &[Arc<dyn Device>], report: &mut Report) {
         for device in devices {
             report.case("training", &folder, &device.name(), |checks| {
                 let tensors = oracle.tensors(&format!("training/{folder}/training.safetensors"));
-                let augment = case.augment.as_ref().map(|kwargs| Augment::new(kwargs)).transpose()?;
+                let augment = case.augment.as_ref().map(Augment::new).transpose()?;
                 let (net, objective) = (&net, &objective);
                 let run = Run { case: &case, net, objective, tensors: &tensors, augment, device };
                 run.check(checks)
