@@ -110,10 +110,11 @@ fn ticks(engine: &mut Engine, most: usize) -> Result<(), String> {
 /// Pictures of two classes.
 fn folder_with_pictures() -> TempDir {
     let folder = TempDir::new().expect("a folder for temporary files");
-    for n in 0..4_u8 {
+    // As many as it takes to hold a tenth out.
+    for n in 0..20_u8 {
         let class = folder.path().join("pictures").join(format!("{}", n % 2));
         fs::create_dir_all(&class).expect("a folder in it");
-        let picture = image::RgbImage::from_pixel(64, 64, image::Rgb([60 * n, 0, 255]));
+        let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([10 * n, 0, 255]));
         picture.save(class.join(format!("{n}.png"))).expect("a picture in it");
     }
     folder
