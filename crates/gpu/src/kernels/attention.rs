@@ -50,20 +50,20 @@ impl Lowering<'_> {
             let ([q, k, v], [dq, dk, dv]) = (part.qkv(qkv), part.qkv(dqkv));
             let dy = part.heads_of(dy, 1, 0);
             let weights = self.attention_weights(part, q, k);
-            self.product("gradient of values", part.over_pixels([turned(weights), dy], dv, 1.0));
+            self.product("gradient of values", part.over_pixels([weights.turned(), dy], dv, 1.0));
             let dweights = part.weights(self.attention_room(part, "gradient of weights"));
-            self.product("gradient of weights", part.over_channels([dy, turned(v)], dweights, 1.0));
+            self.product("gradient of weights", part.over_channels([dy, v.turned()], dweights, 1.0));
             let dscores = part.weights(self.attention_room(part, "gradient of scores"));
             self.softmax_gradient_of(part.pixels, [dweights.view, weights.view], dscores.view);
             self.product("gradient of queries", part.over_pixels([dscores, k], dq, part.scale()));
-            self.product("gradient of keys", part.over_pixels([turned(dscores), q], dk, part.scale()));
+            self.product("gradient of keys", part.over_pixels([dscores.turned(), q], dk, part.scale()));
         }
     }
 
     /// softmax(q · k / √width): how much each pixel looks at each.
     fn attention_weights(&mut self, part: Part, q: Matrix, k: Matrix) -> Matrix {
         let scores = part.weights(self.attention_room(part, "scores"));
-        self.product("scores", part.over_channels([q, turned(k)], scores, part.scale()));
+        self.product("scores", part.over_channels([q, k.turned()], scores, part.scale()));
         let weights = part.weights(self.attention_room(part, "weights"));
         self.softmax_of(part.pixels, scores.view, weights.view);
         weights
@@ -150,11 +150,6 @@ impl Part {
         }
     }
 }
-
-fn turned(matrix: Matrix) -> Matrix {
-    Matrix { transposed: !matrix.transposed, ..matrix }
-}
-
 /// A call whose threads share out rows of `size` elements as `rows.wgsl` tells, and whether they take four at once.
 fn rows(source: &'static Source, size: usize, views: &[View]) -> (Call, bool) {
     let wide = size.is_multiple_of(4) && views.iter().all(|view| view.offset.is_multiple_of(4));

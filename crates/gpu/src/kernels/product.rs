@@ -26,7 +26,7 @@ impl Matrix {
         Matrix { view, transposed, row: columns, outer: rows * columns, inner: 0 }
     }
 
-    fn turned(self) -> Self {
+    pub fn turned(self) -> Self {
         Matrix { transposed: !self.transposed, ..self }
     }
 
