@@ -23,6 +23,8 @@ mod given_nodes;
 mod inventory;
 #[path = "parity/layers.rs"]
 mod layers;
+#[path = "parity/loader.rs"]
+mod loader;
 #[path = "parity/losses.rs"]
 mod losses;
 #[path = "parity/nets.rs"]
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
     training::run(&oracle, &devices, &mut report);
     samplers::run(&oracle, &devices, &mut report);
     dataset_tool::run(&oracle, &mut report);
+    loader::run(&oracle, &mut report);
     pickles::run(&oracle, &devices, &mut report);
     report.finish()
 }
