@@ -1,7 +1,9 @@
 //! Labels of pictures: classes or vectors, and `dataset.json`, the file that holds them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Serialize};
 
 /// The name of the file of labels in a data set.
@@ -10,11 +12,37 @@ pub const FILE: &str = "dataset.json";
 pub const MOST_BYTES: u64 = 1 << 28;
 
 /// What one picture shows: the number of a class, or numbers to condition on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Label {
     Class(u32),
     Vector(Vec<f64>),
+}
+
+/// By hand, since what serde derives would keep each number four times as large before it knows the sort of label.
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Either)
+    }
+}
+
+struct Either;
+
+impl<'de> Visitor<'de> for Either {
+    type Value = Label;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a class from 0 or a list of numbers")
+    }
+
+    fn visit_u64<E: Error>(self, class: u64) -> Result<Label, E> {
+        let wrong = |_| E::invalid_value(Unexpected::Unsigned(class), &self);
+        u32::try_from(class).map(Label::Class).map_err(wrong)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, numbers: A) -> Result<Label, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(numbers)).map(Label::Vector)
+    }
 }
 
 /// The labels of all pictures, in their order.

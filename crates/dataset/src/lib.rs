@@ -16,7 +16,7 @@ mod zip;
 
 pub use convert::{Converted, Options, convert};
 pub use labels::{Label, Labels};
-pub use picture::{EXTENSIONS, Format, MOST_BYTES, MOST_PIXELS, Picture};
+pub use picture::{Format, Picture};
 pub use proposals::{Proposal, proposals};
 pub use resize::Lanczos;
 pub use source::{Pictures, Source, open};

@@ -8,10 +8,14 @@ use image::{ColorType, ExtendedColorType, ImageDecoder, ImageEncoder, ImageForma
 
 /// The names of files of pictures end so.
 pub const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
-/// Larger files are not read.
-pub const MOST_BYTES: u64 = 1 << 28;
-/// Larger pictures are not decoded, whatever their files say.
-pub const MOST_PIXELS: u64 = 1 << 26;
+/// No resolution has longer sides.
+pub const LONGEST_SIDE: usize = 8192;
+/// Larger pictures are not decoded, whatever their files say: a square of the longest side.
+const MOST_PIXELS: usize = LONGEST_SIDE * LONGEST_SIDE;
+/// Larger files are not read: three bytes for each of the most pixels, and a third of that for what is beside them.
+pub const MOST_BYTES: u64 = 4 * MOST_PIXELS as u64;
+/// So much of a file tells its format, unless it begins with something long.
+pub const START: u64 = 1 << 16;
 
 /// Size and channels of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,9 +34,26 @@ pub struct Picture {
 }
 
 impl Format {
-    /// What the start of a file says; fails with what follows the name in a sentence.
+    /// Refuses pictures without a pixel and such as are too large; fails with what follows the name in a sentence.
+    pub fn new(width: usize, height: usize, channels: usize) -> Result<Self, String> {
+        match width.checked_mul(height) {
+            Some(1..=MOST_PIXELS) => Ok(Self { width, height, channels }),
+            _ => Err(format!("is {width}x{height} pixels large, expected 1 to {MOST_PIXELS} in all")),
+        }
+    }
+
+    /// What the start of a file says; fails as [`new`](Self::new) does.
     pub fn of(start: &[u8]) -> Result<Self, String> {
         format_of(&decoder(start)?)
+    }
+
+    /// What a file says of which `read` gives no more bytes than asked for: its start, or all of it if need be.
+    pub(crate) fn read(read: impl Fn(u64) -> Result<Vec<u8>, String>) -> Result<Self, String> {
+        let start = read(START)?;
+        match Self::of(&start) {
+            Err(_) if start.len() as u64 == START => Self::of(&read(MOST_BYTES)?),
+            found => found,
+        }
     }
 
     /// Height, width and channels.
@@ -56,8 +77,7 @@ impl fmt::Display for Format {
 impl Picture {
     /// Decodes a file; fails with what follows its name in a sentence.
     pub fn decode(file: &[u8]) -> Result<Self, String> {
-        // The decoder fills the missing end of a JPEG with grey, so it is looked for here.
-        if file.starts_with(b"\xff\xd8") && !file.windows(2).rev().any(|marker| marker == b"\xff\xd9") {
+        if file.starts_with(b"\xff\xd8") && jpeg_is_cut_off(file) {
             return Err(broken("it is cut off: its end is missing"));
         }
         let decoder = decoder(file)?;
@@ -79,6 +99,13 @@ impl Picture {
     }
 }
 
+/// Whether no end follows the last scan, which the decoder would fill with grey. A preview in the file has its own end.
+fn jpeg_is_cut_off(file: &[u8]) -> bool {
+    let last = |marker| file.windows(2).rposition(|bytes| bytes == [0xff, marker]);
+    let (scan, end) = (last(0xda), last(0xd9));
+    end < scan
+}
+
 fn decoder(file: &[u8]) -> Result<impl ImageDecoder + '_, String> {
     use ImageFormat::{Bmp, Jpeg, Png, WebP};
 
@@ -86,7 +113,10 @@ fn decoder(file: &[u8]) -> Result<impl ImageDecoder + '_, String> {
         return Err("is empty: 0 bytes, expected a picture".into());
     }
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(broken)?;
-    reader.limits(limits());
+    // What it may allocate beside the picture, as for profiles that are packed: as much as the largest file has.
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits);
     if !matches!(reader.format(), Some(Png | Jpeg | WebP | Bmp)) {
         let start: String = file.iter().take(12).map(|byte| byte.escape_ascii().to_string()).collect();
         return Err(format!("is no picture: it starts with `{start}`, expected PNG, JPEG, WebP or BMP"));
@@ -94,18 +124,8 @@ fn decoder(file: &[u8]) -> Result<impl ImageDecoder + '_, String> {
     reader.into_decoder().map_err(broken)
 }
 
-/// What a decoder may allocate beside the picture, as for profiles and texts that are packed.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(4 * MOST_PIXELS);
-    limits
-}
-
 fn format_of(decoder: &impl ImageDecoder) -> Result<Format, String> {
     let (width, height) = decoder.dimensions();
-    if !(1..=MOST_PIXELS).contains(&(u64::from(width) * u64::from(height))) {
-        return Err(format!("is {width}x{height} pixels large, expected 1 to {MOST_PIXELS} in all"));
-    }
     let channels = match decoder.color_type() {
         ColorType::L8 => 1,
         ColorType::Rgb8 => 3,
@@ -117,7 +137,7 @@ fn format_of(decoder: &impl ImageDecoder) -> Result<Format, String> {
             return Err(format!("has pixels of type {other:?}, {what}"));
         }
     };
-    Ok(Format { width: width as usize, height: height as usize, channels })
+    Format::new(width as usize, height as usize, channels)
 }
 
 fn broken(why: impl fmt::Display) -> String {

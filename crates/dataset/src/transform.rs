@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::picture::{Format, Picture};
+use crate::picture::{Format, LONGEST_SIDE, Picture};
 use crate::resize::Lanczos;
 
 /// A size to scale to, written `WxH`.
@@ -18,8 +18,8 @@ impl FromStr for Resolution {
     fn from_str(text: &str) -> Result<Self, String> {
         let sizes = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
         match sizes {
-            Some((width @ 1..=8192, height @ 1..=8192)) => Ok(Self { width, height }),
-            _ => Err("expected WxH with sizes from 1 to 8192, as in `64x48`".into()),
+            Some((width @ 1..=LONGEST_SIDE, height @ 1..=LONGEST_SIDE)) => Ok(Self { width, height }),
+            _ => Err(format!("expected WxH with sizes from 1 to {LONGEST_SIDE}, as in `64x48`")),
         }
     }
 }

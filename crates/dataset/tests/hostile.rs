@@ -90,18 +90,23 @@ fn an_archive_that_claims_too_much_is_refused_before_it_is_unpacked() {
 }
 
 #[test]
+fn entries_that_share_bytes_are_refused() {
+    let (_folder, path) = archive(&[("a.png", png(2, 0)), ("b.png", png(2, 0))]);
+    let mut bytes = fs::read(&path).expect("an archive");
+    let list = bytes.windows(4).rposition(|word| word == b"PK\x01\x02").expect("a list");
+    // The second entry is where the first one is.
+    bytes[list + 42..list + 46].fill(0);
+    fs::write(&path, bytes).expect("written");
+    refuses(&path, &["`a.png` and `b.png` share bytes"]);
+}
+
+#[test]
 fn a_picture_of_absurd_size_is_refused_before_anything_is_allocated() {
     let mut huge = png(2, 0);
     huge[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
-    let crc = crc32(&huge[12..29]);
+    let crc = crc32fast::hash(&huge[12..29]);
     huge[29..33].copy_from_slice(&crc.to_be_bytes());
     refuses(&archive(&[("huge.png", huge)]).1, &["huge.png", "100000x100000"]);
-}
-
-/// That of PNG's chunks, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let bit = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
 }
 
 #[test]
@@ -156,6 +161,83 @@ fn what_is_no_data_set_is_refused() {
         refuses(&file, &[words]);
     }
     refuses(folder.path(), &["found 1 other files"]);
+}
+
+/// Root may read what is locked, but nobody what is not there, goes round in a circle or never ends.
+#[cfg(unix)]
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempdir().expect("a folder");
+    fs::write(folder.path().join("a.png"), png(4, 1)).expect("written");
+    let bad = folder.path().join("b.png");
+    for (target, why) in [
+        ("gone.png", "cannot be read: No such file"),
+        ("b.png", "cannot be read: Too many levels"),
+        ("/dev/zero", "is a pipe or a device"),
+    ] {
+        symlink(target, &bad).expect("a link");
+        refuses(folder.path(), &["b.png", why]);
+        fs::remove_file(&bad).expect("the link");
+    }
+    fs::write(&bad, png(4, 2)).expect("written");
+    fs::set_permissions(&bad, fs::Permissions::from_mode(0o000)).expect("permissions");
+    if fs::File::open(&bad).is_err() {
+        refuses(folder.path(), &["b.png", "cannot be read: Permission denied"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_pictures_is_not_waited_for() {
+    let folder = tempdir().expect("a folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("a.png")).status();
+    assert!(made.expect("mkfifo").success());
+    refuses(folder.path(), &["a.png", "is a pipe or a device"]);
+}
+
+#[test]
+fn a_folder_that_is_called_like_a_picture_is_a_folder() {
+    let folder = tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("a.png")).expect("a folder");
+    refuses(folder.path(), &["it is empty"]);
+    fs::write(folder.path().join("a.png/b.png"), png(4, 1)).expect("written");
+    assert_eq!(mollify_dataset::open(folder.path()).expect("a picture").pictures.count(), 1);
+}
+
+/// The end of its preview is not that of the picture.
+#[test]
+fn a_jpeg_with_a_preview_that_is_cut_off_is_refused() {
+    let pixels = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8]));
+    let mut whole = std::io::Cursor::new(Vec::new());
+    pixels.write_to(&mut whole, image::ImageFormat::Jpeg).expect("a JPEG");
+    let whole = whole.into_inner();
+    let preview = [&[0xff, 0xe5, 0, 8][..], &[0xff, 0xd8, 0xff, 0xda, 0xff, 0xd9]].concat();
+    let with = [&whole[..2], &preview, &whole[2..]].concat();
+    assert!(Picture::decode(&with).is_ok());
+    let error = Picture::decode(&with[..with.len() - 40]).expect_err("no end");
+    assert!(error.contains("cut off"), "{error}");
+}
+
+/// So that fuzzing begins with something that is read.
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_good() {
+    let seeds = |sort: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(sort);
+        fs::read_dir(folder).expect("seeds").map(|seed| seed.expect("a seed").path())
+    };
+    for seed in seeds("picture") {
+        Picture::decode(&fs::read(&seed).expect("a seed")).unwrap_or_else(|what| panic!("{seed:?} {what}"));
+    }
+    for seed in seeds("zip") {
+        mollify_dataset::open(&seed).unwrap_or_else(|what| panic!("{what}"));
+    }
+    let names = ["a.png", "b/c.png"].map(str::to_owned);
+    for seed in seeds("labels") {
+        let json = fs::read(&seed).expect("a seed");
+        mollify_dataset::Labels::parse(&json, &names).unwrap_or_else(|what| panic!("{seed:?} {what}"));
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::path::Path;
 use checkpoint::{Array, Dtype, parse_npy, read_array};
 
 use super::{Pictures, Source};
-use crate::labels::{Label, Labels};
+use crate::labels::{self, Label, Labels};
 use crate::picture::{Format, Picture};
 use crate::zip::{Entry, Zip};
 
-/// An array in an archive has no more bytes than this; one in a file of its own may have.
+/// An array of pictures in an archive has no more bytes than this; one in a file of its own may have.
 const MOST_BYTES: u64 = 1 << 32;
 /// What arrays of pictures are called, and those of their labels; the first that an archive has is taken.
 const IMAGES: [&str; 6] = ["images", "x", "arr_0", "x_train", "train_images", "data"];
@@ -39,9 +39,9 @@ pub fn open_npz(path: &Path) -> Result<Source, String> {
     };
     let images = find(&IMAGES).ok_or_else(|| no_images(&zip))?;
     let name = format!("{} of {}", images.name, path.display());
-    let (count, arrays) = Arrays::of(array(&zip, images)?, name)?;
+    let (count, arrays) = Arrays::of(array(&zip, images, MOST_BYTES)?, name)?;
     let labels = match find(&LABELS) {
-        Some(entry) => labels(array(&zip, entry)?, count)
+        Some(entry) => labels(array(&zip, entry, labels::MOST_BYTES)?, count)
             .map_err(|what| format!("`{}` in `{}` {what}", entry.name, path.display()))?,
         None => Labels::default(),
     };
@@ -54,8 +54,8 @@ fn no_images(zip: &Zip) -> String {
     format!("`{}` has no array with a name of {wanted}; found {}", zip.path().display(), found.join(", "))
 }
 
-fn array(zip: &Zip, entry: &Entry) -> Result<Array, String> {
-    parse_npy(&zip.path().join(&entry.name), zip.read(entry, MOST_BYTES)?).map_err(|error| error.to_string())
+fn array(zip: &Zip, entry: &Entry, most: u64) -> Result<Array, String> {
+    parse_npy(&zip.path().join(&entry.name), zip.read(entry, most)?).map_err(|error| error.to_string())
 }
 
 /// Whole numbers are classes, rows of others are vectors.
@@ -116,10 +116,8 @@ impl Arrays {
                 return Err(wrong(format!("has the shape {:?}, {expected}", array.shape)));
             }
         };
-        if height == 0 || width == 0 {
-            return Err(wrong(format!("has the shape {:?}: no pixels", array.shape)));
-        }
-        Ok((count, Self { name, format: Format { width, height, channels }, planes, bytes: array.bytes }))
+        let format = Format::new(width, height, channels).map_err(wrong)?;
+        Ok((count, Self { name, format, planes, bytes: array.bytes }))
     }
 }
 

@@ -9,9 +9,6 @@ use super::{Pictures, Source, names};
 use crate::labels;
 use crate::picture::{Format, MOST_BYTES, Picture};
 
-/// Where the size of a picture stands, unless its file begins with something long.
-const START: u64 = 1 << 16;
-
 struct Folder {
     root: PathBuf,
     /// Names relative to the root, with `/` on every system, and where they are.
@@ -37,12 +34,22 @@ pub fn open(root: &Path) -> Result<Source, String> {
 
 /// A whole file, unless it is larger than `most`.
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let cannot_read = |error| format!("cannot be read: {error}");
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot_read)?.take(most + 1).read_to_end(&mut bytes).map_err(cannot_read)?;
+    let bytes = start(path, most + 1)?;
     if bytes.len() as u64 > most {
         return Err(format!("has more than {most} bytes"));
     }
+    Ok(bytes)
+}
+
+/// The first bytes of a file, `most` at most.
+fn start(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let cannot_read = |error| format!("cannot be read: {error}");
+    // To open a pipe would be to wait for ever.
+    if !fs::metadata(path).map_err(cannot_read)?.is_file() {
+        return Err("is a pipe or a device, expected a file".into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(cannot_read)?.take(most).read_to_end(&mut bytes).map_err(cannot_read)?;
     Ok(bytes)
 }
 
@@ -60,14 +67,7 @@ impl Pictures for Folder {
     }
 
     fn format(&self, picture: usize) -> Result<Format, String> {
-        let mut start = Vec::new();
-        let file = File::open(&self.files[picture].1);
-        let read = file.and_then(|file| file.take(START).read_to_end(&mut start));
-        read.map_err(|error| format!("cannot be read: {error}"))?;
-        match Format::of(&start) {
-            Err(_) if start.len() as u64 == START => Ok(self.read(picture)?.format),
-            found => found,
-        }
+        Format::read(|most| start(&self.files[picture].1, most))
     }
 
     fn path(&self, picture: usize) -> String {

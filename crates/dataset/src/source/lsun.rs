@@ -5,7 +5,7 @@ use std::path::Path;
 use super::lmdb::{self, Stored};
 use super::{Pictures, Source};
 use crate::labels::Labels;
-use crate::picture::{MOST_BYTES, Picture};
+use crate::picture::{Format, MOST_BYTES, Picture};
 use crate::positioned::Positioned;
 
 /// What the folder of an LMDB holds.
@@ -36,5 +36,10 @@ impl Pictures for Lsun {
             return Err(format!("has {len} bytes, expected at most {MOST_BYTES}"));
         }
         Picture::decode(&self.file.read(start, len)?)
+    }
+
+    fn format(&self, picture: usize) -> Result<Format, String> {
+        let Stored { start, len, .. } = self.values[picture];
+        Format::read(|most| self.file.read(start, len.min(most)))
     }
 }

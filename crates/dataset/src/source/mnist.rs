@@ -11,20 +11,22 @@ use crate::picture::{Format, Picture};
 /// Digits have this size, and are laid into the middle of a larger one, which halves without a rest.
 const SIDE: usize = 28;
 const PADDED: usize = 32;
-const MOST_PIXELS: u64 = 1 << 32;
+/// A file has no more bytes than this unpacked.
+const MOST_BYTES: u64 = 1 << 32;
 
 struct Mnist {
     name: String,
-    height: usize,
-    width: usize,
+    format: Format,
     pixels: Vec<u8>,
 }
 
 pub fn open(path: &Path) -> Result<Source, String> {
     let (sizes, pixels) = read::<3>(path, [0, 0, 8, 3])?;
     let [count, height, width] = sizes;
+    let name = path.display().to_string();
+    let format = Format::new(width, height, 1).map_err(|what| format!("an image of `{name}` {what}"))?;
     let labels = labels(path, count)?;
-    let mnist = Mnist { name: path.display().to_string(), height, width, pixels };
+    let mnist = Mnist { name, format, pixels };
     Ok(Source { pictures: Box::new(mnist), labels })
 }
 
@@ -62,17 +64,15 @@ fn read<const N: usize>(path: &Path, magic: [u8; 4]) -> Result<([usize; N], Vec<
         *size = u32::from_be_bytes(word) as usize;
     }
     let len = sizes.iter().try_fold(1u64, |len, size| len.checked_mul(*size as u64));
-    match len.filter(|len| *len <= MOST_PIXELS) {
+    match len.filter(|len| *len <= MOST_BYTES) {
         Some(len) => Ok((sizes, packed::take(&mut file, len).map_err(wrong)?)),
-        None => {
-            Err(format!("`{}` says that it has {sizes:?} bytes, more than {MOST_PIXELS}", path.display()))
-        }
+        None => Err(format!("`{}` says that it has {sizes:?} bytes, more than {MOST_BYTES}", path.display())),
     }
 }
 
 impl Pictures for Mnist {
     fn count(&self) -> usize {
-        self.pixels.len().checked_div(self.height * self.width).unwrap_or(0)
+        self.pixels.len() / (self.format.height * self.format.width)
     }
 
     fn name(&self, picture: usize) -> String {
@@ -80,11 +80,10 @@ impl Pictures for Mnist {
     }
 
     fn read(&self, picture: usize) -> Result<Picture, String> {
-        let (height, width) = (self.height, self.width);
+        let Format { width, height, .. } = self.format;
         let pixels = &self.pixels[picture * height * width..][..height * width];
         if (height, width) != (SIDE, SIDE) {
-            let format = Format { width, height, channels: 1 };
-            return Ok(Picture { format, bytes: pixels.to_vec() });
+            return Ok(Picture { format: self.format, bytes: pixels.to_vec() });
         }
         let margin = (PADDED - SIDE) / 2;
         let mut bytes = vec![0; PADDED * PADDED];

@@ -29,11 +29,8 @@ pub fn open(path: &Path) -> Result<Source, String> {
     Ok(Source { pictures: Box::new(Zipped { zip, pictures }), labels })
 }
 
-impl Zipped {
-    fn file(&self, picture: usize) -> Result<Vec<u8>, String> {
-        let file = self.zip.read(&self.pictures[picture], MOST_BYTES);
-        file.map_err(|what| format!("cannot be unpacked: {what}"))
-    }
+fn cannot_unpack(what: String) -> String {
+    format!("cannot be unpacked: {what}")
 }
 
 impl Pictures for Zipped {
@@ -46,11 +43,12 @@ impl Pictures for Zipped {
     }
 
     fn read(&self, picture: usize) -> Result<Picture, String> {
-        Picture::decode(&self.file(picture)?)
+        let file = self.zip.read(&self.pictures[picture], MOST_BYTES);
+        Picture::decode(&file.map_err(cannot_unpack)?)
     }
 
     fn format(&self, picture: usize) -> Result<Format, String> {
-        Format::of(&self.file(picture)?)
+        Format::read(|most| self.zip.start(&self.pictures[picture], most).map_err(cannot_unpack))
     }
 
     fn path(&self, picture: usize) -> String {

@@ -15,6 +15,8 @@ const DEFLATED: u16 = 8;
 /// An ordinary end has 22 bytes and a comment of up to 64 KiB after it.
 const END_LEN: u64 = 22;
 const LONGEST_END: u64 = END_LEN + u16::MAX as u64;
+/// An entry's own header has 30 bytes, and its name and extra fields after it.
+const LOCAL_LEN: u64 = 30;
 /// Deflate packs no better than this, so that an entry which claims to is a bomb.
 const MOST_PACKED: u64 = 1032;
 
@@ -58,6 +60,7 @@ impl Zip {
             }
             entries.push(entry);
         }
+        check_apart(&entries).map_err(wrong)?;
         Ok(Self { file, entries })
     }
 
@@ -76,23 +79,50 @@ impl Zip {
         if entry.len > most {
             return Err(of(format!("has {} bytes unpacked, expected at most {most}", entry.len)));
         }
-        let header = self.file.read(entry.header, 30)?;
-        let mut header = Bytes::new(&header);
-        let broken = || of("is broken: its own header is not where the list says".into());
-        if header.u32() != Ok(LOCAL) {
-            return Err(broken());
-        }
-        header.skip(22).map_err(|_| broken())?;
-        let [name, extra] = [(); 2].map(|()| u64::from(header.u16().unwrap_or(0)));
-        let packed = self.file.read(entry.header + 30 + name + extra, entry.packed)?;
+        let packed = self.file.read(self.place(entry).map_err(of)?, entry.packed)?;
         let bytes = match entry.method {
             STORED => packed,
             _ => unpack(&packed, entry.len).map_err(of)?,
         };
-        if bytes.len() as u64 != entry.len || crc32fast::hash(&bytes) != entry.crc {
+        if bytes.len() as u64 != entry.len {
+            return Err(of(format!(
+                "is broken: it does not unpack to the {} bytes that it claims",
+                entry.len
+            )));
+        }
+        if crc32fast::hash(&bytes) != entry.crc {
             return Err(of("is broken: its checksum is wrong".into()));
         }
         Ok(bytes)
+    }
+
+    /// The first bytes of an entry, `most` at most. The checksum is compared where these are all.
+    pub fn start(&self, entry: &Entry, most: u64) -> Result<Vec<u8>, String> {
+        if entry.len <= most {
+            return self.read(entry, most);
+        }
+        let of = |what: String| format!("`{}` in `{}` {what}", entry.name, self.path().display());
+        // What cannot be packed grows by less than this.
+        let packed = self.file.read(self.place(entry).map_err(of)?, entry.packed.min(most + most / 8))?;
+        let mut bytes = Vec::new();
+        match entry.method {
+            STORED => packed.as_slice().take(most).read_to_end(&mut bytes),
+            _ => DeflateDecoder::new(&packed[..]).take(most).read_to_end(&mut bytes),
+        }
+        .map_err(|error| of(format!("cannot be unpacked: {error}")))?;
+        Ok(bytes)
+    }
+
+    /// Where the bytes of an entry begin, which its own header says.
+    fn place(&self, entry: &Entry) -> Result<u64, String> {
+        let header = self.file.read(entry.header, LOCAL_LEN)?;
+        let mut header = Bytes::new(&header);
+        if header.u32()? != LOCAL {
+            return Err("is broken: its own header is not where the list says".into());
+        }
+        header.skip(22)?;
+        let (name, extra) = (header.u16()?, header.u16()?);
+        Ok(entry.header + LOCAL_LEN + u64::from(name) + u64::from(extra))
     }
 }
 
@@ -196,4 +226,15 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("the name `{}` leads out of it", name.escape_debug()));
     }
     Ok(())
+}
+
+/// Refuses entries that share bytes, with which a small archive would unpack to a large one.
+fn check_apart(entries: &[Entry]) -> Result<(), String> {
+    let mut placed: Vec<&Entry> = entries.iter().collect();
+    placed.sort_unstable_by_key(|entry| entry.header);
+    let overlap = |two: &&[&Entry]| two[1].header - two[0].header < two[0].packed.saturating_add(LOCAL_LEN);
+    match placed.windows(2).find(overlap) {
+        Some(two) => Err(format!("its entries `{}` and `{}` share bytes", two[0].name, two[1].name)),
+        None => Ok(()),
+    }
 }
