@@ -30,7 +30,7 @@ macro_rules! assert_ran {
 fn help_says_what_there_is() {
     let mollify = folder();
     assert_ran!("help", mollify.succeed(&["--help"]));
-    for command in ["run", "check", "explain", "kinds", "info", "import", "devices", "snapshot"] {
+    for command in ["run", "check", "explain", "dataset", "kinds", "info", "import", "devices", "snapshot"] {
         assert_ran!(format!("help_{command}"), mollify.succeed(&[command, "--help"]));
     }
 }
