@@ -1,5 +1,7 @@
 //! Every command with good and with bad input: exit code, output and errors.
 
+use std::fs;
+
 use insta::{Settings, assert_snapshot};
 use mollify_tests::{Mollify, mollify, root};
 
@@ -7,7 +9,7 @@ use mollify_tests::{Mollify, mollify, root};
 fn folder() -> Mollify {
     let mollify: Mollify = mollify!().with_tiny();
     for (name, path) in [("toy.ron", "pipelines/toy.ron"), ("broken.ron", "pipelines/broken/kind.ron")] {
-        mollify.write(name, std::fs::read(root().join(path)).expect("a shipped pipeline"));
+        mollify.write(name, fs::read(root().join(path)).expect("a shipped pipeline"));
     }
     mollify
 }
@@ -77,6 +79,35 @@ fn run_writes_metrics_line_by_line() {
     assert_eq!(losses, 8, "a loss for each tick of training:\n{text}");
     assert_eq!((&lines[0]["tick"], &lines[0]["images"]), (&1.into(), &4.into()));
     assert!(lines.iter().any(|line| line["nfe"] == 7.0), "four steps of Heun ask seven times:\n{text}");
+}
+
+/// Reads pictures of a folder and measures nothing.
+const LOADING: &str = r#"(
+    about: "Pictures, and nothing else",
+    nodes: {
+        "data": Dataset(at: "pictures", batch: 2),
+        "stop": Until(images: "data", count: 10),
+    },
+)"#;
+
+#[test]
+fn run_writes_how_long_it_waited_for_pictures_beside_the_metrics() {
+    let mollify: Mollify = mollify!();
+    mollify.write("load.ron", LOADING);
+    fs::create_dir(mollify.path("pictures")).expect("a folder");
+    for i in 0..3u8 {
+        let picture = image::GrayImage::from_pixel(4, 4, image::Luma([i]));
+        picture.save(mollify.path(&format!("pictures/{i}.png"))).expect("a picture");
+    }
+    mollify.succeed(&["run", "load.ron", "--quiet"]);
+    assert_eq!(mollify.read("runs/load/metrics.jsonl"), b"", "timings are no metrics");
+    let text = String::from_utf8(mollify.read("runs/load/timings.jsonl")).expect("text");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let ticks: Vec<_> = lines.iter().filter_map(|line| line["tick"].as_u64()).collect();
+    assert_eq!(ticks, [2, 3, 4, 5], "nothing is waited for before the first batch:\n{text}");
+    let shares = lines.iter().filter_map(|line| line["loader_wait"].as_f64());
+    assert_eq!(shares.filter(|share| (0.0..=1.0).contains(share)).count(), 4, "{text}");
 }
 
 #[test]

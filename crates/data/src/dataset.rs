@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::loader::Loader;
 use crate::picture_set::{Choice, PictureSet, Split};
 use crate::pictures::{Order, Pictures, Seen, spread};
-use crate::{batch_size, positive};
+use crate::{ANY_STD, batch_size, positive};
 
 /// Settings of a set of pictures.
 #[derive(Component, Deserialize)]
@@ -33,6 +33,8 @@ pub struct Dataset {
     split: Split,
     #[serde(default = "one_gib")]
     cache_mib: usize,
+    #[serde(default)]
+    any_std: bool,
 }
 
 fn two() -> usize {
@@ -65,6 +67,7 @@ impl Node for Dataset {
         ),
         ("split", "Train for the others, which is what it is unless given, or HeldOut for those held out"),
         ("cache_mib", "how much memory decoded pictures may take, 1024 MiB unless given; 0 keeps none"),
+        ANY_STD,
     ];
 
     fn check(&self) -> Result<(), Mistake> {
@@ -94,7 +97,8 @@ impl Node for Dataset {
 
 impl Explain for Dataset {
     fn explain(&self, _: &Others) -> Vec<Fact> {
-        let set = self.at.exists().then(|| PictureSet::list(&self.at, self.choice()).ok()).flatten();
+        let wanted = !self.any_std && self.at.exists();
+        let set = wanted.then(|| PictureSet::list(&self.at, self.choice()).ok()).flatten();
         set.map_or_else(Vec::new, |set| spread(&set))
     }
 }

@@ -9,8 +9,8 @@ use pipeline::{Inputs, Mistake, Node, Shapes, This};
 use ports::{Compute, Explain, Fact, Images, Labels, Others};
 use serde::Deserialize;
 
-use crate::batch_size;
 use crate::pictures::{Order, Pictures, Seen, spread};
+use crate::{ANY_STD, batch_size};
 
 const FILE: &[u8] = include_bytes!("../assets/digits.csv.gz");
 
@@ -21,6 +21,8 @@ pub struct Digits {
     batch: usize,
     #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    any_std: bool,
 }
 
 impl Node for Digits {
@@ -31,7 +33,7 @@ impl Node for Digits {
         Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak, UCI, CC BY 4.0.";
 
     const FIELDS: &'static [(&'static str, &'static str)] =
-        &[("batch", "how many images a tick"), ("seed", "which order they come in, 0 unless given")];
+        &[("batch", "how many images a tick"), ("seed", "which order they come in, 0 unless given"), ANY_STD];
 
     fn check(&self) -> Result<(), Mistake> {
         batch_size(self.batch)
@@ -44,7 +46,7 @@ impl Node for Digits {
 
 impl Explain for Digits {
     fn explain(&self, _: &Others) -> Vec<Fact> {
-        spread(Unpacked::get())
+        if self.any_std { Vec::new() } else { spread(Unpacked::get()) }
     }
 }
 

@@ -33,6 +33,11 @@ pub fn plugin(engine: &mut Engine) {
     engine.keep::<Seen>();
 }
 
+const ANY_STD: (&str, &str) = (
+    "any_std",
+    "true if `sigma_data` is meant to be far from the pictures' standard deviation, so that nobody is warned",
+);
+
 /// A batch beyond this is a slip of the keyboard; each image of it needs memory at once.
 const LARGEST_BATCH: usize = 1 << 20;
 

@@ -7,6 +7,7 @@ mod device;
 mod explanation;
 mod goal;
 mod interrupt;
+mod json_lines;
 mod metrics;
 mod notes;
 mod plan;

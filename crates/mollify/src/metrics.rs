@@ -1,60 +1,55 @@
-//! Metrics as JSON lines in the run folder: `{"tick": 1200, "images": 76800, "loss": 0.431}`.
+//! Metrics and timings as JSON lines in the run folder: `{"tick": 1200, "images": 76800, "loss": 0.431}`.
+//!
+//! Metrics are about results, and a resumed run repeats them byte for byte. Timings are about the machine, so they have a
+//! file of their own, which is there if any node tells any.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bevy_ecs::prelude::*;
-use pipeline::{After, Engine, Metric, Tick};
+use pipeline::{After, Engine, Metric, Tick, Timing};
 use ports::{Gauges, Images};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::json_lines::{JsonLines, Line};
 use crate::problem::Problem;
 use crate::progress::images_seen;
 
-const FILE: &str = "metrics.jsonl";
+const METRICS: &str = "metrics.jsonl";
+const TIMINGS: &str = "timings.jsonl";
 const IMAGES: &str = "images";
 
 #[derive(Resource)]
-struct Log {
-    path: PathBuf,
-    file: File,
-    /// The lines that are not written yet, by tick: name and JSON of each number.
-    lines: BTreeMap<u64, BTreeMap<&'static str, Value>>,
+struct Metrics {
+    file: JsonLines,
+    /// The lines that are not written yet, by tick.
+    lines: BTreeMap<u64, Line>,
 }
 
-/// Writes every metric of this engine's run into its folder, behind those of its first `ticks` ticks.
-///
-/// Later lines come from ticks that a resumed run does again, so they are taken out; so is a line without an end.
+#[derive(Resource)]
+struct Timings {
+    path: PathBuf,
+    file: Option<JsonLines>,
+}
+
+/// Writes every metric and timing of this engine's run into its folder, behind those of its first `ticks` ticks.
 pub(crate) fn log(engine: &mut Engine, folder: &Path, ticks: u64) -> Result<(), Problem> {
-    let path = folder.join(FILE);
-    let kept = keep_until(&path, ticks).map_err(|error| cannot_write(&path, &error))?;
-    checkpoint::write_whole(&path, |file| file.write_all(kept.as_bytes()))?;
-    let file = OpenOptions::new().append(true).open(&path).map_err(|error| cannot_write(&path, &error))?;
-    engine.world.insert_resource(Log { path, file, lines: BTreeMap::new() });
+    let file = JsonLines::behind(folder.join(METRICS), ticks).map_err(Problem::new)?;
+    engine.world.insert_resource(Metrics { file, lines: BTreeMap::new() });
+    let path = folder.join(TIMINGS);
+    let file = path.exists().then(|| JsonLines::behind(path.clone(), ticks));
+    let file = file.transpose().map_err(Problem::new)?;
+    engine.world.insert_resource(Timings { path, file });
     // A state that is saved must not know more than the metrics say: resuming from it would leave a gap.
     engine.add_systems(After, write_metrics.after(ports::read_gauges).before(train::write_checkpoints));
+    engine.add_systems(After, write_timings);
     Ok(())
-}
-
-/// The lines of earlier ticks.
-fn keep_until(path: &Path, ticks: u64) -> io::Result<String> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-        text => text?,
-    };
-    let tick = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("tick")?.as_u64();
-    let kept = text
-        .split_inclusive('\n')
-        .filter(|line| line.ends_with('\n') && tick(line).is_some_and(|tick| tick <= ticks));
-    Ok(kept.collect())
 }
 
 /// A line for each tick that told anything, as soon as nothing of that tick is missing.
 fn write_metrics(
     mut metrics: MessageReader<Metric>,
-    mut log: ResMut<Log>,
+    mut log: ResMut<Metrics>,
     gauges: Res<Gauges>,
     tick: Res<Tick>,
     images: Query<Ref<Images>>,
@@ -68,17 +63,23 @@ fn write_metrics(
     let missing = log.lines.split_off(&gauges.oldest().unwrap_or(u64::MAX));
     let lines = std::mem::replace(&mut log.lines, missing);
     let told = lines.iter().filter(|(_, numbers)| numbers.keys().any(|name| *name != IMAGES));
-    let text: String = told.map(|(tick, numbers)| line(tick + 1, numbers)).collect();
-    let written = log.file.write_all(text.as_bytes());
-    Ok(written.map_err(|error| format!("cannot write `{}`: {error}", log.path.display()))?)
+    Ok(log.file.add(told.map(|(tick, numbers)| (*tick, numbers)))?)
 }
 
-/// JSON that begins with the tick, counted as ticks that are done.
-fn line(ticks: u64, numbers: &BTreeMap<&str, Value>) -> String {
-    let numbers: String = numbers.iter().map(|(name, value)| format!(", {}: {value}", json!(name))).collect();
-    format!("{{\"tick\": {ticks}{numbers}}}\n")
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(format!("cannot write `{}`: {error}", path.display()))
+/// A line for each tick that told any.
+fn write_timings(
+    mut timings: MessageReader<Timing>,
+    mut log: ResMut<Timings>,
+    tick: Res<Tick>,
+) -> Result<(), BevyError> {
+    let line: Line = timings.read().map(|Timing { name, value }| (*name, json!(value))).collect();
+    if line.is_empty() {
+        return Ok(());
+    }
+    let Timings { path, file } = &mut *log;
+    let file = match file {
+        Some(file) => file,
+        None => file.insert(JsonLines::behind(path.clone(), tick.0)?),
+    };
+    Ok(file.add([(tick.0, &line)].into_iter())?)
 }

@@ -88,8 +88,8 @@ pub struct Metric {
     pub value: f64,
 }
 
-/// A number about this machine rather than about results, such as a share of time. It is shown like a metric, and not kept
-/// with them: what a resumed run writes down is the same byte for byte.
+/// A number about this machine rather than about results, such as a share of time. It is shown like a metric, and kept
+/// apart from them: metrics of a resumed run are the same byte for byte.
 #[derive(Message, Clone, Debug, PartialEq)]
 pub struct Timing {
     pub name: &'static str,
