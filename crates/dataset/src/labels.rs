@@ -159,14 +159,10 @@ fn missing(mut names: Vec<String>) -> String {
 
 /// How long the folders are that all names begin with, their `/` included.
 fn around_all(names: &[String]) -> usize {
-    let Some(first) = names.first() else { return 0 };
-    let mut around = 0;
-    while let Some((folder, _)) = first[around..].split_once('/') {
-        let end = around + folder.len() + 1;
-        if !names.iter().all(|name| name.starts_with(&first[..end])) {
-            break;
-        }
-        around = end;
-    }
-    around
+    let Some((first, others)) = names.split_first() else { return 0 };
+    let alike = |len: usize, name: &String| {
+        first.bytes().take(len).zip(name.bytes()).take_while(|(one, other)| one == other).count()
+    };
+    let common = others.iter().fold(first.len(), alike);
+    first.as_bytes()[..common].iter().rposition(|byte| *byte == b'/').map_or(0, |last| last + 1)
 }

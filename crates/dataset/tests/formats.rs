@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use image::{DynamicImage, ImageFormat, RgbImage};
-use mollify_dataset::{Label, Options, Transform, ZipWriter, convert, open, proposals, stats};
+use mollify_dataset::{Label, Labels, Options, Transform, ZipWriter, convert, open, proposals, stats};
 use tempfile::tempdir;
 
 fn options(threads: usize) -> Options {
@@ -49,6 +49,22 @@ fn every_sort_of_picture_is_read_and_folders_are_classes() {
     assert_eq!(source.labels.each[3..5], [Label::Class(0), Label::Class(1)]);
     let shades = [0, 1, 2].map(|at| source.pictures.read(at).expect("a picture").bytes[0]);
     assert_eq!(shades, [0, 20, 40]);
+}
+
+#[test]
+fn folders_around_all_pictures_are_no_classes() {
+    let classes = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Labels::of_folders(&names).names
+    };
+    assert_eq!(classes(&["x/cat/1.png", "x/car/1.png"]), ["car", "cat"]);
+    assert_eq!(classes(&["x/y/a/1.png", "x/y/b/c/1.png"]), ["a", "b"]);
+    assert_eq!(classes(&["x/y/1.png", "x/y/2.png"]), [""; 0]);
+    assert_eq!(classes(&["x/y/1.png"]), [""; 0]);
+    // As long and as deep as names in archives may be.
+    let deep = "a/".repeat(30_000);
+    let names: Vec<String> = (0..200).map(|i| format!("{deep}{}/1.png", i % 2)).collect();
+    assert_eq!(Labels::of_folders(&names).names, ["0", "1"]);
 }
 
 #[test]
