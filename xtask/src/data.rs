@@ -173,13 +173,16 @@ fn clipart(scratch: &Path) -> Result<PathBuf, String> {
     Ok(pictures)
 }
 
-/// Flattens the pictures of a folder and all folders in it.
+/// Flattens the pictures of a folder and all folders in it; links among them lead to others of them.
 fn flatten_all(from: &Path, to: &Path) -> Result<(usize, usize), String> {
     let (mut count, mut broken) = (0, 0);
     for entry in fs::read_dir(from).map_err(|error| cannot("read", from, &error))? {
         let path = entry.map_err(|error| cannot("read", from, &error))?.path();
         let out = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() && !path.is_symlink() {
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
             let (more, worse) = flatten_all(&path, &out)?;
             (count, broken) = (count + more, broken + worse);
         } else if path.extension().is_some_and(|end| end == "png") {
@@ -192,12 +195,19 @@ fn flatten_all(from: &Path, to: &Path) -> Result<(usize, usize), String> {
     Ok((count, broken))
 }
 
+/// `mollify dataset` takes no larger pictures.
+const MOST_PIXELS: u64 = 1 << 26;
+
 /// Lays a picture on white.
 fn flatten(from: &Path, to: &Path) -> Result<(), String> {
     let broken = |error: &dyn std::fmt::Display| format!("{}: {error}", from.display());
     let reader = ImageReader::open(from).map_err(|error| broken(&error))?;
     let picture = reader.decode().map_err(|error| broken(&error))?.into_rgba8();
-    let flat = RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+    let (width, height) = picture.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(broken(&format!("{width}x{height} pixels are more than {MOST_PIXELS}")));
+    }
+    let flat = RgbImage::from_fn(width, height, |x, y| {
         let [r, g, b, a] = picture.get_pixel(x, y).0.map(u32::from);
         image::Rgb([r, g, b].map(|colour| ((colour * a + 255 * (255 - a) + 127) / 255) as u8))
     });

@@ -17,8 +17,9 @@ usage: cargo xtask COMMAND
   bless [ARGS]    accept what the snapshot tests see now; ARGS go to `cargo test`
   shaders [OUT]   write every shader of the shipped pipelines as WGSL, SPIR-V, MSL and HLSL, to
                   `target/shaders` unless OUT says otherwise
-  leak            train on augmented digits, told and not told how, and measure whether samples
-                  stand upright (pipelines/leak.ron and leak-untold.ron), in minutes
+  leak [ARGS]     train on augmented digits, told and not told how, and measure whether samples
+                  stand upright (pipelines/leak.ron and leak-untold.ron), in minutes; ARGS go to
+                  both `mollify run`s
   data SET        make a real data set from its package: mnist10k, emoji or clipart;
                   `cargo xtask data --help` says more
   bench [ARGS]    measure speed and memory; `cargo xtask bench --help` says more
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => chores::ci(rest),
         ["bless", rest @ ..] => chores::bless(rest),
         ["shaders", rest @ ..] => chores::shaders(rest),
-        ["leak"] => chores::leak(),
+        ["leak", rest @ ..] => chores::leak(rest),
         ["data", rest @ ..] => data::data(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["--help" | "-h" | "help"] => {

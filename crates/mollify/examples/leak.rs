@@ -26,10 +26,11 @@ const CLASSES: usize = 10;
 /// Four turns, each mirrored or not; the first leaves an image as it is.
 const POSITIONS: usize = 8;
 
-/// Every real digit, and the same as `pipelines/leak.ron` augments them.
+/// Every real digit, the same as `pipelines/leak.ron` augments them, and by the whole preset.
 const SETS: &str = r#"(nodes: {
-    "digits":    Digits(batch: 1797),
-    "augmented": Augment(images: "digits", p: 1.0, rotate_frac: 1),
+    "digits": Digits(batch: 1797),
+    "turned": Augment(images: "digits", p: 1.0, rotate_frac: 1),
+    "preset": Augment(images: "digits", p: 1.0, preset: Paper),
 })"#;
 
 fn main() -> ExitCode {
@@ -43,11 +44,12 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &Args) -> Result<(), String> {
-    let [real, augmented] = sets()?;
+    let [real, turned, preset] = sets()?;
     println!("| images | upright | pixels off the nearest |");
     println!("|---|--:|--:|");
     row("real digits, each beside all others", &real.stand(&real, true));
-    row("augmented digits, as in training", &augmented.stand(&real, true));
+    row("digits turned by any angle", &turned.stand(&real, true));
+    row("digits augmented by the paper's preset", &preset.stand(&real, true));
     for file in &args.samples {
         let samples = Set::read(file)?;
         row(&format!("samples, {}", file.display()), &samples.stand(&real, false));
@@ -74,8 +76,8 @@ struct Stand {
     distance: f64,
 }
 
-/// The real digits and the augmented ones, in the same order.
-fn sets() -> Result<[Set; 2], String> {
+/// The real digits and both sorts of augmented ones, in the same order.
+fn sets() -> Result<[Set; 3], String> {
     let device: Arc<dyn Device> = Arc::new(cpu::Cpu::new(1));
     let pipeline = Pipeline::read("digits", SETS, &[]).map_err(|report| report.to_string())?;
     let mut engine = Engine::default().with(mollify::plugin);
@@ -90,7 +92,7 @@ fn sets() -> Result<[Set; 2], String> {
         let pixels = device.download(&images.pixels).map_err(|error| error.to_string())?.f64s();
         Ok::<_, String>(Set { images: images_of(&pixels), classes: classes.clone() })
     };
-    Ok([set("digits")?, set("augmented")?])
+    Ok([set("digits")?, set("turned")?, set("preset")?])
 }
 
 fn images_of(pixels: &[f64]) -> Vec<Vec<f64>> {
