@@ -11,7 +11,7 @@ mod metrics;
 mod notes;
 mod plan;
 mod problem;
-mod profile;
+pub mod profile;
 mod progress;
 mod resume;
 mod run_folder;
