@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tensor::{
-    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Profile, Program, Result, Shape, Step,
-    Tensor, Value,
+    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Profile, Program, Result, Shape,
+    Step, Tensor, Value,
 };
 
 use crate::Pool;
