@@ -16,7 +16,7 @@ use super::tile::{products, store};
 use crate::{Kernel, Level, Pool, Scratch, Simd};
 
 /// Elements of a transformed tile.
-const ELEMENTS: usize = 16;
+pub(super) const ELEMENTS: usize = 16;
 
 /// Tiles that are multiplied together: a multiple of every level's rows.
 const TILES: usize = 32;
@@ -191,37 +191,11 @@ impl Chunk<'_, '_> {
                 let from = sample * tile.len() + block * tile.plane() + 2 * y * tile.row() + 2 * x * BLOCK;
                 let to = (block * TILES + done) * BLOCK;
                 for i in (0..BLOCK).step_by(S::LANES) {
-                    self.transform_run(s, run, from + i, to + i);
+                    let (from, to) = (&self.loaded.pixels[from + i..], &mut self.inputs[to + i..]);
+                    transform_run(s, tile.row(), run, from, to, inputs_step(tile));
                 }
             }
             done += run;
-        }
-    }
-
-    /// Neighbouring tiles share two of their four columns.
-    #[inline(always)]
-    fn transform_run<S: Simd>(&mut self, s: S, run: usize, from: usize, to: usize) {
-        let (tile, step) = (self.loaded.tile, inputs_step(self.loaded.tile));
-        let from = &self.loaded.pixels[from..];
-        let to = &mut self.inputs[to..];
-        assert!(from.len() >= 3 * tile.row() + (2 * run + 1) * BLOCK + S::LANES);
-        assert!(to.len() >= (ELEMENTS - 1) * step + (run - 1) * BLOCK + S::LANES);
-        // SAFETY: asserted above.
-        unsafe {
-            let mut from = from.as_ptr();
-            let mut left = [column(s, from, tile.row()), column(s, from.add(BLOCK), tile.row())];
-            for t in 0..run {
-                from = from.add(2 * BLOCK);
-                let right = [column(s, from, tile.row()), column(s, from.add(BLOCK), tile.row())];
-                let to = to.as_mut_ptr().add(t * BLOCK);
-                for y in 0..4 {
-                    let row = transform(s, [left[0][y], left[1][y], right[0][y], right[1][y]]);
-                    for x in 0..4 {
-                        s.store(to.add((4 * y + x) * step), row[x]);
-                    }
-                }
-                left = right;
-            }
         }
     }
 
@@ -300,6 +274,38 @@ fn inputs_step(tile: Tile) -> usize {
 /// Floats from one element of all sums to the next.
 fn sums_step(width: usize) -> usize {
     TILES * width + BLOCK
+}
+
+/// Bᵀ d B of a run of neighbouring tiles, which share two of their four columns: `from` holds blocks of channels whose
+/// rows are `row` apart, and the elements of what is written to `to` are `step` apart.
+#[inline(always)]
+pub(super) fn transform_run<S: Simd>(
+    s: S,
+    row: usize,
+    run: usize,
+    from: &[f32],
+    to: &mut [f32],
+    step: usize,
+) {
+    assert!(from.len() >= 3 * row + (2 * run + 1) * BLOCK + S::LANES);
+    assert!(to.len() >= (ELEMENTS - 1) * step + (run - 1) * BLOCK + S::LANES);
+    // SAFETY: asserted above.
+    unsafe {
+        let mut from = from.as_ptr();
+        let mut left = [column(s, from, row), column(s, from.add(BLOCK), row)];
+        for t in 0..run {
+            from = from.add(2 * BLOCK);
+            let right = [column(s, from, row), column(s, from.add(BLOCK), row)];
+            let to = to.as_mut_ptr().add(t * BLOCK);
+            for y in 0..4 {
+                let row = transform(s, [left[0][y], left[1][y], right[0][y], right[1][y]]);
+                for (x, value) in row.iter().enumerate() {
+                    s.store(to.add((4 * y + x) * step), *value);
+                }
+            }
+            left = right;
+        }
+    }
 }
 
 /// Bᵀ d of one column of a tile, whose rows are `row` apart.
