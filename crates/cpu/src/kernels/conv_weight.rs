@@ -26,7 +26,7 @@ pub fn conv_weight_gradient(pool: &mut Pool, shape: Conv, load: &Load, dy: &[f32
     assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
     let layout = Layout::new(shape, pool.level());
     let dw = Parts::new(dw);
-    if layout.weights() <= layout.direct_len() / 2 {
+    if layout.has_few_weights() {
         by_sample(pool, layout, load, dy, dw);
     } else {
         by_weight(pool, layout, load, dy, dw);
@@ -111,6 +111,12 @@ impl Layout {
 
     fn weights(&self) -> usize {
         self.shape.taps * self.shape.cin * self.shape.cout
+    }
+
+    /// Whether the weights are so few that a copy for each sample costs less than sharing the samples: where these are
+    /// transformed they are large.
+    fn has_few_weights(&self) -> bool {
+        self.weights() <= if self.winograd { 4 * self.winograd_len() } else { self.direct_len() / 2 }
     }
 
     /// Floats of a loaded sample.

@@ -112,6 +112,7 @@ impl Weights<'_> {
                 // The count of a small image is a constant, so that its loop is unrolled.
                 match shape.w {
                     4 => products::<S, 1, Q, N, 1>(s, 4, ([row], BLOCK), dy, acc),
+                    8 => products::<S, 1, Q, N, 1>(s, 8, ([row], BLOCK), dy, acc),
                     w => products::<S, 1, Q, N, 1>(s, w, ([row], BLOCK), dy, acc),
                 }
             }

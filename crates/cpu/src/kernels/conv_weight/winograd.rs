@@ -12,7 +12,7 @@ use crate::kernels::winograd::transform_run;
 use crate::{Kernel, Level, Simd};
 
 /// Tiles of a sample that are worth the transforms of its sums.
-const FEWEST: usize = 16;
+const FEWEST: usize = 64;
 
 pub(super) fn suits(shape: Conv) -> bool {
     let even = shape.h.is_multiple_of(2) && shape.w.is_multiple_of(2);
