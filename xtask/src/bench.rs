@@ -87,6 +87,7 @@ impl Job {
     fn ask_ours(&self, options: &Options) -> Result<Measured, String> {
         let mut own = ours();
         own.args(["--device", &options.device, "--precision", options.precision.name()]);
+        own.args(options.profile.then_some("--profile"));
         self.ask(options, own)
     }
 

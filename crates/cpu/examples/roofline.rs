@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mollify_cpu::kernels::attention::{Attention, attention, attention_gradient};
 use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
-use mollify_cpu::kernels::conv_weight::{Gradient, conv_weight_gradient};
+use mollify_cpu::kernels::conv_weight::conv_weight_gradient;
 use mollify_cpu::kernels::gemm::{Finish, Gemm, View, gemm};
 use mollify_cpu::kernels::load::{Affine, Load, Source};
 use mollify_cpu::kernels::norm::{Backward, Norm, SourceGradient, group_stats, load_images, norm_backward};
@@ -22,6 +22,8 @@ const LAYERS: &[(&str, [usize; 5])] = &[
     ("32 > 32 @32 b16", [16, 32, 32, 32, 9]),
     ("64 > 64 @16 b16", [16, 16, 64, 64, 9]),
     ("64 > 64 @8 b64", [64, 8, 64, 64, 9]),
+    ("32 > 32 @8 b64", [64, 8, 32, 32, 9]),
+    ("64 > 64 @4 b64", [64, 4, 64, 64, 9]),
     ("256 > 256 @32 b4", [4, 32, 256, 256, 9]),
     ("256 > 256 @8 b4", [4, 8, 256, 256, 9]),
     ("512 > 256 @16 b4", [4, 16, 512, 256, 9]),
@@ -65,10 +67,7 @@ fn main() {
         let dgrad =
             best(flops, || conv_input_gradient(&mut pool, shape, &plain, &w, &Store::plain(), &mut dx));
         let mut dw = vec![0.0; w.len()];
-        let mut db = vec![0.0; cout];
-        let gradient = Gradient { dy: &dy, scale: 1.0 };
-        let wgrad =
-            best(flops, || conv_weight_gradient(&mut pool, shape, &normed, gradient, &mut dw, Some(&mut db)));
+        let wgrad = best(flops, || conv_weight_gradient(&mut pool, shape, &normed, &dy, &mut dw));
         println!("{name:24}{forward:10.1}{silu:10.1}{dgrad:10.1}{wgrad:10.1}");
     }
     products(&mut pool);

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tensor::{Array, Bindings, Data, Device, Dtype, Executable, Outputs, Program, Result, Shape, Tensor};
+use tensor::{
+    Array, Bindings, Data, Device, Dtype, Executable, Outputs, Profile, Program, Result, Shape, Tensor, Times,
+};
 
 use crate::executor::{Prepared, Run};
 use crate::memory::{Buffer, Memory, Shelf};
@@ -20,6 +22,8 @@ pub(crate) struct State {
     pub pool: Pool,
     /// Working memory of whichever program runs: as large as the largest needs.
     pub scratch: Memory,
+    /// What steps take, where that is wanted.
+    pub profile: Option<Profile>,
 }
 
 impl Cpu {
@@ -36,7 +40,7 @@ impl Cpu {
         let pool = Pool::with_level(threads, level);
         let plural = if pool.threads() == 1 { "" } else { "s" };
         let name = format!("cpu, {} thread{plural}, {level:?}", pool.threads()).to_lowercase();
-        let state = Mutex::new(State { pool, scratch: Memory::empty() });
+        let state = Mutex::new(State { pool, scratch: Memory::empty(), profile: None });
         Cpu { name, state, shelf: Shelf::default() }
     }
 
@@ -91,6 +95,15 @@ impl Device for Cpu {
         Ok(Array { shape: tensor.shape().clone(), data })
     }
 
+    fn profile(&self) -> Result<()> {
+        self.lock().profile = Some(Profile::default());
+        Ok(())
+    }
+
+    fn times(&self) -> Result<Vec<(String, Times)>> {
+        Ok(self.lock().profile.as_ref().map(Profile::times).unwrap_or_default())
+    }
+
     fn prepare(&self, program: Program) -> Result<Executable> {
         let prepared = Prepared::new(&program);
         Ok(Executable::new(program, prepared))
@@ -99,7 +112,7 @@ impl Device for Cpu {
     fn run(&self, executable: &Executable, bindings: &Bindings) -> Result<Outputs> {
         let program = executable.program();
         let mut state = self.lock();
-        let State { pool, scratch } = &mut *state;
+        let State { pool, scratch, profile } = &mut *state;
         if scratch.len() < program.scratch {
             // What is there goes first: the two need not fit together.
             *scratch = Memory::empty();
@@ -121,7 +134,7 @@ impl Device for Cpu {
             };
             outputs.insert(name, tensor);
         }
-        run.steps(pool);
+        run.steps(pool, profile.as_mut());
         Ok(outputs)
     }
 }

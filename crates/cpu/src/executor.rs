@@ -11,10 +11,11 @@ mod products;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tensor::{
-    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Program, Result, Shape, Step,
-    Tensor, Value,
+    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Profile, Program, Result, Shape,
+    Step, Tensor, Value,
 };
 
 use crate::Pool;
@@ -124,20 +125,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub fn steps(&mut self, pool: &mut Pool) {
-        for (at, step) in self.program.steps.iter().enumerate() {
-            let tape = self.prepared.tapes[at].as_ref();
-            match &step.kernel {
-                Kernel::Map(map) => self.map(pool, tape.expect("a map has formulas"), map, step),
-                Kernel::Reduce { map, by, axes } => {
-                    self.reduce(pool, tape.expect("a fold has a formula"), map, (*by, axes), step)
-                }
-                Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
-                Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
-                Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
-                Kernel::Linear { x, weight, bias } => self.linear(pool, [*x, *weight], *bias, step),
-                Kernel::Plain { op, inputs } => self.plain(pool, op, inputs, step),
+    pub fn steps(&mut self, pool: &mut Pool, mut profile: Option<&mut Profile>) {
+        let graph = &self.program.graph;
+        for (step, tape) in self.program.steps.iter().zip(&self.prepared.tapes) {
+            let began = profile.is_some().then(Instant::now);
+            self.step(pool, step, tape.as_ref());
+            if let (Some(profile), Some(began)) = (&mut profile, began) {
+                profile.add(step.label(graph), began.elapsed().as_secs_f64(), Some(step.work(graph)));
             }
+        }
+    }
+
+    fn step(&mut self, pool: &mut Pool, step: &Step, tape: Option<&Tape>) {
+        match &step.kernel {
+            Kernel::Map(map) => self.map(pool, tape.expect("a map has formulas"), map, step),
+            Kernel::Reduce { map, by, axes } => {
+                self.reduce(pool, tape.expect("a fold has a formula"), map, (*by, axes), step)
+            }
+            Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
+            Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
+            Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
+            Kernel::Linear { x, weight, bias } => self.linear(pool, [*x, *weight], *bias, step),
+            Kernel::Plain { op, inputs } => self.plain(pool, op, inputs, step),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod conv;
 pub mod conv_weight;
+mod cut;
 pub mod gemm;
 pub mod load;
 pub mod math;
@@ -15,3 +16,4 @@ pub mod softmax;
 pub mod store;
 mod tile;
 pub mod warp;
+mod winograd;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tensor::{
     Array, Bindings, Data, Device, Dtype, Error, Executable, Fetch, Op, Outputs, Program, Result, Shape,
-    Tensor,
+    Tensor, Times,
 };
 
 use crate::adapter::Adapter;
@@ -13,7 +13,7 @@ use crate::errors::Reports;
 use crate::executor::{Prepared, written_input};
 use crate::memory::{Block, Buffer, Shelf, padded};
 use crate::pipelines::{Mode, Pipelines};
-use crate::profile::{Profile, Times};
+use crate::stamps::Stamps;
 use crate::queue::Queue;
 use crate::state::State;
 use crate::{Offer, Plan, Schedule};
@@ -85,7 +85,7 @@ impl Gpu {
             queue: Queue::new(device, queue.clone(), reports.clone()),
             pipelines: Pipelines::new(device, mode, &adapter.wgpu),
             slots: Vec::new(),
-            profile: None,
+            stamps: None,
         };
         let checked = if mode == Mode::Checked { ", checked" } else { "" };
         Gpu(Arc::new(Inner {
@@ -118,27 +118,6 @@ impl Gpu {
     /// What a user should know about this adapter, if anything.
     pub fn warning(&self) -> Option<&str> {
         self.0.warning.as_deref()
-    }
-
-    /// Takes the time of every dispatch from now on, which makes them slower.
-    ///
-    /// # Errors
-    /// If the adapter has no timestamps.
-    pub fn profile(&self) -> Result<()> {
-        if !self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Err(Error::new(format!("{} has no timestamps to profile with", self.0.name)));
-        }
-        let mut state = self.0.lock();
-        let profile = Profile::new(&self.0.device, state.queue.raw());
-        state.profile = Some(profile);
-        Ok(())
-    }
-
-    /// What each kernel took since [`profile`](Self::profile), the longest first.
-    pub fn times(&self) -> Result<Vec<(String, Times)>> {
-        let mut state = self.0.lock();
-        state.read_profile(&self.0.device)?;
-        Ok(state.profile.as_ref().map(Profile::times).unwrap_or_default())
     }
 
     /// How many dispatches were recorded, and how many submissions they went with, since the start.
@@ -217,6 +196,22 @@ impl Inner {
 impl Device for Gpu {
     fn name(&self) -> String {
         self.0.name.clone()
+    }
+
+    fn profile(&self) -> Result<()> {
+        if !self.0.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Err(Error::new(format!("{} has no timestamps to profile with", self.0.name)));
+        }
+        let mut state = self.0.lock();
+        let stamps = Stamps::new(&self.0.device, state.queue.raw());
+        state.stamps = Some(stamps);
+        Ok(())
+    }
+
+    fn times(&self) -> Result<Vec<(String, Times)>> {
+        let mut state = self.0.lock();
+        state.read_stamps(&self.0.device)?;
+        Ok(state.stamps.as_ref().map(Stamps::times).unwrap_or_default())
     }
 
     fn upload(&self, array: &Array) -> Result<Tensor> {

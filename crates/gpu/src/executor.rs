@@ -9,7 +9,7 @@ use crate::call::{Call, Memory, Number};
 use crate::device::Inner;
 use crate::memory::{Block, Buffer};
 use crate::pipelines::{Pipeline, Pipelines};
-use crate::profile::Profile;
+use crate::stamps::Stamps;
 use crate::schedule::{Constant, Schedule, WINDOW_ALIGNMENT};
 use crate::state::State;
 use crate::{Offer, Plan, Shader, View};
@@ -190,15 +190,15 @@ impl Run<'_> {
             }
             let mut groups = call.groups_of.lock().unwrap_or_else(PoisonError::into_inner);
             let bind_group = self.bind_group(call, &gpu.device, &state.slots, &windows, &mut groups);
-            match state.profile.as_mut() {
-                Some(profile) => {
-                    dispatch(&mut state.queue.timed_pass(profile, &call.label), call, bind_group, &immediates)
+            match state.stamps.as_mut() {
+                Some(stamps) => {
+                    dispatch(&mut state.queue.timed_pass(stamps, &call.label), call, bind_group, &immediates)
                 }
                 None => dispatch(state.queue.pass(), call, bind_group, &immediates),
             }
             drop(groups);
-            if state.profile.as_ref().is_some_and(Profile::is_full) {
-                state.read_profile(&gpu.device)?;
+            if state.stamps.as_ref().is_some_and(Stamps::is_full) {
+                state.read_stamps(&gpu.device)?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use crate::errors::Reports;
-use crate::profile::Profile;
+use crate::stamps::Stamps;
 use tensor::{Error, Result};
 
 /// How many submissions the GPU may be behind: one to work on, one to go on with.
@@ -73,10 +73,10 @@ impl Queue {
     }
 
     /// A pass of a single dispatch, whose time is taken.
-    pub fn timed_pass(&mut self, profile: &mut Profile, label: &str) -> wgpu::ComputePass<'static> {
+    pub fn timed_pass(&mut self, stamps: &mut Stamps, label: &str) -> wgpu::ComputePass<'static> {
         self.dispatches += 1;
         self.recorded += 1;
-        let writes = profile.next(label);
+        let writes = stamps.next(label);
         let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
         self.copies().begin_compute_pass(&descriptor).forget_lifetime()
     }

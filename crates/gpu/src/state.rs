@@ -4,7 +4,7 @@ use tensor::Result;
 
 use crate::memory::{Block, Shelf, padded};
 use crate::pipelines::Pipelines;
-use crate::profile::Profile;
+use crate::stamps::Stamps;
 use crate::queue::Queue;
 
 /// What runs share, one at a time.
@@ -13,7 +13,7 @@ pub(crate) struct State {
     pub pipelines: Pipelines,
     /// Memory of whichever program runs, the largest slot first.
     pub slots: Vec<Block>,
-    pub profile: Option<Profile>,
+    pub stamps: Option<Stamps>,
 }
 
 impl State {
@@ -67,15 +67,15 @@ impl State {
         self.queue.wait(None)
     }
 
-    pub fn read_profile(&mut self, device: &wgpu::Device) -> Result<()> {
-        if !self.profile.as_ref().is_some_and(Profile::has_pending) {
+    pub fn read_stamps(&mut self, device: &wgpu::Device) -> Result<()> {
+        if !self.stamps.as_ref().is_some_and(Stamps::has_pending) {
             return Ok(());
         }
-        let Some(mut profile) = self.profile.take() else { return Ok(()) };
-        profile.resolve(self.queue.copies());
+        let Some(mut stamps) = self.stamps.take() else { return Ok(()) };
+        stamps.resolve(self.queue.copies());
         self.queue.submit()?;
-        let read = profile.read(device);
-        self.profile = Some(profile);
+        let read = stamps.read(device);
+        self.stamps = Some(stamps);
         read
     }
 }
@@ -99,7 +99,7 @@ mod tests {
             queue: Queue::new(&device, queue, reports),
             pipelines: Pipelines::new(&device, Mode::Trusted, &adapter.wgpu),
             slots: Vec::new(),
-            profile: None,
+            stamps: None,
         };
         state.grow(&device, &shelf, &[64, 64, 64]).unwrap();
         let error = state.grow(&device, &shelf, &[64, usize::MAX / 2, 64]).unwrap_err();

@@ -148,7 +148,7 @@ pub(crate) struct Run {
     /// Start over; the folder of an earlier run is kept as `runs/NAME.1` and on
     #[arg(long, conflicts_with = "resume")]
     pub(crate) fresh: bool,
-    /// Take the time of every kernel and print a table of them in the end, which makes a run slower; for GPUs
+    /// Take the time of every kernel and print a table of them in the end, which makes a run slower
     #[arg(long)]
     pub(crate) profile: bool,
     /// Print errors only

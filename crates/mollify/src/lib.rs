@@ -12,7 +12,7 @@ mod metrics;
 mod notes;
 mod plan;
 mod problem;
-mod profile;
+pub mod profile;
 mod progress;
 mod resume;
 mod run_folder;

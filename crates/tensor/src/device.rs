@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Array, Dtype, Program, Shape};
+use crate::{Array, Dtype, Program, Shape, Times};
 
 /// A machine that runs [`Program`]s: the CPU, a GPU, or the [`Reference`](crate::Reference) interpreter.
 ///
@@ -39,6 +39,19 @@ pub trait Device: Send + Sync + 'static {
     /// Lets the device begin with everything that it was asked for: called once a tick.
     fn submit(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Takes the time of every kernel from now on, which makes them slower.
+    ///
+    /// # Errors
+    /// If the device cannot.
+    fn profile(&self) -> Result<()> {
+        Err(Error::new(format!("{} takes no times", self.name())))
+    }
+
+    /// What each kernel took since [`profile`](Self::profile), the longest first.
+    fn times(&self) -> Result<Vec<(String, Times)>> {
+        Ok(Vec::new())
     }
 
     /// Readies a program; afterwards [`run`](Self::run) allocates nothing but its results.

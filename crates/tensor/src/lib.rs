@@ -8,6 +8,7 @@ mod gradient;
 mod graph;
 mod op;
 pub mod operation_table;
+mod profile;
 mod program;
 mod reference;
 mod shape;
@@ -18,6 +19,7 @@ pub use expr::{Binary, Expr, Unary};
 pub use gradient::gradients;
 pub use graph::{Destination, Graph, GroupNorm, Operation, Output, Value};
 pub use op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample, Warp};
+pub use profile::{Profile, Times, Work};
 pub use program::{
     Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Place, Program, Step, Store, WeightGradient,
     compile,

@@ -27,6 +27,7 @@ of a training step of DDPM++ (cifar10).
   --seconds N       for each measurement [default: 20]
   --rounds N        in which the seconds are split [default: 2]
   --threads N       [default: one for each core]
+  --profile         print mollify's time, GFLOP/s and GB/s of every kernel as well, which makes it slower
 
 Examples:
   cargo xtask bench --peer /tmp/venv/bin/python --config tiny8,small32 --seconds 10
@@ -43,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) device: String,
     pub(crate) precision: Precision,
     pub(crate) batch: Option<u32>,
+    pub(crate) profile: bool,
 }
 
 /// Of a network's activations.
@@ -70,6 +72,7 @@ impl Options {
             device: "cpu".to_owned(),
             precision: Precision::Full,
             batch: None,
+            profile: false,
         };
         let mut args = args.iter().copied().peekable();
         while let Some(arg) = args.next() {
@@ -82,6 +85,7 @@ impl Options {
                     let python = value.filter(|value| *value != "python").unwrap_or("python3").to_owned();
                     options.peer = Some(Peer { python });
                 }
+                ("--profile", None) => options.profile = true,
                 ("--config", Some(names)) => options.configs = chosen(names, &options.configs)?,
                 ("--mode", Some(names)) => options.modes = chosen(names, &options.modes)?,
                 ("--seconds", Some(value)) => options.seconds = number(arg, value)?,

@@ -5,7 +5,7 @@ use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value,
 use super::Run;
 use crate::Pool;
 use crate::kernels::conv;
-use crate::kernels::conv_weight::{self, conv_weight_gradient};
+use crate::kernels::conv_weight::conv_weight_gradient;
 use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
 use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
@@ -37,8 +37,8 @@ impl Run<'_> {
         if !step.accumulate {
             result.fill(0.0);
         }
-        let dy = conv_weight::Gradient { dy: self.numbers(gradient.dy), scale: 1.0 };
-        conv_weight_gradient(pool, conv::Conv { n, h, w, cin, cout, taps }, &load, dy, result, None);
+        let (shape, dy) = (conv::Conv { n, h, w, cin, cout, taps }, self.numbers(gradient.dy));
+        conv_weight_gradient(pool, shape, &load, dy, result);
     }
 
     pub(super) fn random(&self, pool: &mut Pool, by: Distribution, lane: u32, keys: Value, out: &Made) {

@@ -4,11 +4,13 @@
 //! that neighbouring pixels are a constant distance apart. Then each panel of output channels (two vectors) is
 //! computed for a few pixels at a time, all products of an output in one register and always in the same order.
 
+use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
-use super::pack::{Panels, Weights};
+use super::pack::Weights;
 use super::pointer::Parts;
 use super::store::Store;
 use super::tile::{Registers, products, restore, store};
+use super::winograd;
 use crate::{Kernel, Level, Pool, Scratch, Simd};
 
 /// The shape of a convolution; `h` and `w` are the output's.
@@ -23,14 +25,8 @@ pub struct Conv {
     pub taps: usize,
 }
 
-/// Bytes of a loaded tile that leave room for weights in the second-level cache.
-const TILE_BYTES: usize = 1 << 20;
-
 /// Products of an output that are summed in one pass: their weights for two vectors are 18 KB.
 const PASS_PRODUCTS: usize = 144;
-
-/// Pixels of a task that make its reading of all weights worth while.
-const TASK_PIXELS: usize = 512;
 
 impl Conv {
     pub(super) fn check(&self, weights: &[f32]) {
@@ -72,61 +68,18 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
     assert_eq!(load.channels(), cin, "channels of the input of {shape:?}");
     assert_eq!(out.len(), shape.pixels() * cout, "the output of {shape:?}");
     store.check(shape.n, cout, out.len());
+    if winograd::suits(shape, &weights) {
+        return winograd::run(pool, shape, load, weights, store, out);
+    }
     let (mut workers, shared) = pool.split();
     let lanes = workers.level.lanes();
     let [packed] = shared.take([weights.packed_len(lanes)]);
     weights.pack(&mut workers, lanes, packed);
-    let cut = Cut::new(shape, cin, weights.panels(lanes), workers.threads());
+    let cut = Cut::new(shape, cin, weights.panels(lanes), 1, workers.threads());
     let (level, out) = (workers.level, Parts::new(out));
     workers.run(cut.tasks(), |task, scratch| {
         Task { shape, load, weights, packed, store, out, cut, index: task }.run(level, scratch);
     });
-}
-
-/// How the work is cut into tasks; it never shows in the result.
-#[derive(Clone, Copy)]
-struct Cut {
-    /// Samples of a task; 1 where there are bands.
-    samples: usize,
-    groups: usize,
-    /// Bands of rows of a sample.
-    bands: usize,
-    /// Parts of the panels.
-    parts: usize,
-}
-
-impl Cut {
-    fn new(shape: Conv, cin: usize, panels: Panels, threads: usize) -> Cut {
-        let pixels = shape.h * shape.w;
-        let tile = (shape.h + 2) * (shape.w + 2) * cin.next_multiple_of(BLOCK) * 4;
-        let by_size = tile.div_ceil(TILE_BYTES).min(shape.h);
-        if by_size > 1 {
-            return Cut {
-                samples: 1,
-                groups: shape.n,
-                bands: by_size.max(threads.div_ceil(shape.n.max(1))),
-                parts: 1,
-            };
-        }
-        let samples = TASK_PIXELS.div_ceil(pixels).min(TILE_BYTES / tile).max(1);
-        let groups = shape.n.div_ceil(samples);
-        if groups.is_multiple_of(threads) || groups >= 4 * threads {
-            return Cut { samples, groups, bands: 1, parts: 1 };
-        }
-        // Too few groups: cut the weights where they weigh more than the images, and the images where they do.
-        let fewest = threads.div_ceil(groups).max(2);
-        if pixels * shape.n < shape.taps * panels.channels && panels.count() >= fewest {
-            return Cut { samples, groups, bands: 1, parts: fewest };
-        }
-        let fair = shape.n.div_ceil(threads).min(samples).max(1);
-        let groups = shape.n.div_ceil(fair);
-        let bands = if groups.is_multiple_of(threads) || fair > 1 { 1 } else { threads.min(shape.h) };
-        Cut { samples: fair, groups, bands, parts: 1 }
-    }
-
-    fn tasks(&self) -> usize {
-        self.groups * self.bands * self.parts
-    }
 }
 
 /// One task: some samples or a band, and some panels.
@@ -155,23 +108,22 @@ struct Job<'a> {
 
 impl Task<'_> {
     fn run(&self, level: Level, scratch: &mut Scratch) {
-        let (Conv { n, h, w, taps, .. }, cut) = (self.shape, self.cut);
-        let (image, part) = (self.index / cut.parts, self.index % cut.parts);
-        let (first, band) = (image / cut.bands * cut.samples, image % cut.bands);
-        let samples = cut.samples.min(n - first);
-        let (top, bottom) = (band * h / cut.bands, (band + 1) * h / cut.bands);
+        let Conv { h, w, taps, .. } = self.shape;
+        let (samples, [top, bottom], part) = self.cut.task(self.index, self.shape);
         let border = usize::from(taps == 9);
         let tile = Tile { border, rows: bottom - top, w, channels: self.weights.channels().0 };
-        let pixels = samples * tile.rows * w;
+        let pixels = samples.len() * tile.rows * w;
         let partial = pixels.next_multiple_of(level.rows()) * 2 * level.lanes();
-        let [loaded, room, partial] = scratch.take([samples * tile.len(), self.load.row_len(w), partial]);
-        for (i, to) in loaded.chunks_exact_mut(tile.len()).enumerate() {
-            level.run(LoadTile { tile, load: self.load, sample: first + i, first: top, h, to, room });
+        let [loaded, room, partial] =
+            scratch.take([samples.len() * tile.len(), self.load.row_len(w), partial]);
+        let first = samples.start;
+        for (sample, to) in samples.zip(loaded.chunks_exact_mut(tile.len())) {
+            level.run(LoadTile { tile, load: self.load, sample, first: top, h, to, room });
         }
         let before = (first * h + top) * w;
         let job = &Job { tile, loaded, before, pixels, per_sample: tile.rows * w, first };
         let panels = self.weights.panels(level.lanes());
-        for panel in part * panels.count() / cut.parts..(part + 1) * panels.count() / cut.parts {
+        for panel in self.cut.panels(part, panels) {
             let width = panels.vectors(panel) * level.lanes();
             let partial = &mut partial[..pixels.next_multiple_of(level.rows()) * width];
             level.run(Panel { task: self, job, panel, partial });

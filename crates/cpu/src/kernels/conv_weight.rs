@@ -1,64 +1,40 @@
-//! The gradients of a convolution's weights and bias.
+//! The gradients of a convolution's weights.
 //!
-//! Each sample's gradient is summed over its pixels in registers and then added to the total, sample after sample.
-//! Where there are few weights a task takes a whole sample and leaves its gradient aside to be added up; where there
-//! are many, samples are loaded for all threads to see, and a task takes a few weights through all samples.
+//! Where there are few weights a task takes a whole sample, and its gradient is left aside to be added up, sample after
+//! sample; where there are many, samples are loaded for all threads to see, and a task takes a few weights through all
+//! samples. 3x3 filters on images of some size are summed by Winograd's algorithm, others product by product.
+
+mod direct;
+mod winograd;
+
+use std::ops::Range;
 
 use super::conv::Conv;
-use super::load::{BLOCK, Load, LoadTile, Tile};
+use super::load::{BLOCK, Load, Tile};
 use super::pack::Panels;
 use super::pointer::Parts;
-use super::tile::products;
 use crate::{Kernel, Level, Pool, Simd};
 
 /// Floats of samples that are loaded before their weights are computed.
-const WAVE: usize = 1 << 20;
+const WAVE: usize = 1 << 18;
 
-/// The gradient of a convolution's output.
-#[derive(Clone, Copy)]
-pub struct Gradient<'a> {
-    /// `[n, h, w, cout]`
-    pub dy: &'a [f32],
-    /// A constant factor, 1 for none.
-    pub scale: f32,
-}
-
-/// `dw[tap][cin][cout] += Σ load(x) · dy` and `db[cout] += Σ dy`.
-pub fn conv_weight_gradient(
-    pool: &mut Pool,
-    shape: Conv,
-    load: &Load,
-    gradient: Gradient,
-    dw: &mut [f32],
-    db: Option<&mut [f32]>,
-) {
+/// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output.
+pub fn conv_weight_gradient(pool: &mut Pool, shape: Conv, load: &Load, dy: &[f32], dw: &mut [f32]) {
     shape.check(dw);
     load.check(shape.n, shape.h, shape.w);
     assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
-    assert_eq!(gradient.dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
-    assert!(
-        db.as_ref().is_none_or(|db| db.len() == shape.cout),
-        "a bias for each of {} channels",
-        shape.cout
-    );
+    assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
     let layout = Layout::new(shape, pool.level());
-    let total = Total { dw: Parts::new(dw), db: db.map(Parts::new) };
-    if layout.weights() <= layout.loaded() / 2 {
-        by_sample(pool, layout, load, gradient, total);
+    let dw = Parts::new(dw);
+    if layout.has_few_weights() {
+        by_sample(pool, layout, load, dy, dw);
     } else {
-        by_weight(pool, layout, load, gradient, total);
+        by_weight(pool, layout, load, dy, dw);
     }
 }
 
-/// Where the gradients go.
-#[derive(Clone, Copy)]
-struct Total<'a> {
-    dw: Parts<'a, f32>,
-    db: Option<Parts<'a, f32>>,
-}
-
 /// A task for each sample of a wave, then the sum over samples.
-fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, gradient: Gradient, total: Total) {
+fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: &[f32], dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.weights()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -67,65 +43,48 @@ fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, gradient: Gradient, t
         let samples = wave.min(shape.n - first);
         let parts = Parts::new(&mut *partials);
         workers.run(samples, |task, scratch| {
-            let [loaded, room] = scratch.take([layout.loaded(), load.row_len(shape.w)]);
+            let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(load), layout.sums()]);
+            layout.load(level, load, dy, first + task, [&mut *loaded, room]);
             // SAFETY: one task per sample.
-            let partial = unsafe { parts.range(task * layout.weights(), layout.weights()) };
-            let bias = &mut partial[shape.taps * shape.cin * shape.cout..];
-            layout.load(level, load, gradient, first + task, [&mut *loaded, bias, room]);
-            let to = Parts::new(partial);
-            level.run(Weights {
-                layout,
-                loaded,
-                to,
-                panels: [0, layout.panels.count()],
-                blocks: [0, layout.tile.blocks()],
-                add: false,
-            });
+            let to = Parts::new(unsafe { parts.range(task * layout.weights(), layout.weights()) });
+            let (panels, blocks) = (0..layout.panels.count(), 0..layout.tile.blocks());
+            level.run(Weights { layout, loaded, to, panels, blocks, add: false, sums });
         });
         let chunk = 4096;
         workers.run(layout.weights().div_ceil(chunk), |task, _| {
             let start = task * chunk;
             let len = chunk.min(layout.weights() - start);
-            let partials = partials.chunks_exact(layout.weights()).take(samples);
-            partials.for_each(|partial| {
-                level.run(Add { layout, total, start, partial: &partial[start..start + len] })
-            });
+            // SAFETY: one task per stretch.
+            let to = unsafe { dw.range(start, len) };
+            for partial in partials.chunks_exact(layout.weights()).take(samples) {
+                level.run(Add { to: &mut *to, sums: &partial[start..start + len] });
+            }
         });
     }
 }
 
 /// Samples loaded for all to see, then a task for each panel and block of channels.
-fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, gradient: Gradient, total: Total) {
+fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: &[f32], dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.loaded()).clamp(workers.threads(), shape.n.max(workers.threads()));
-    let [loaded, biases] = shared.take([wave * layout.loaded(), wave * shape.cout]);
+    let [loaded] = shared.take([wave * layout.loaded()]);
     for first in (0..shape.n).step_by(wave) {
         let samples = wave.min(shape.n - first);
-        let (parts, bias_parts) = (Parts::new(&mut *loaded), Parts::new(&mut *biases));
+        let parts = Parts::new(&mut *loaded);
         workers.run(samples, |task, scratch| {
-            let [room] = scratch.take([load.row_len(shape.w)]);
+            let [room] = scratch.take([layout.room(load)]);
             // SAFETY: one task per sample.
-            let (loaded, bias) = unsafe {
-                (
-                    parts.range(task * layout.loaded(), layout.loaded()),
-                    bias_parts.range(task * shape.cout, shape.cout),
-                )
-            };
-            layout.load(level, load, gradient, first + task, [&mut *loaded, bias, room]);
+            let loaded = unsafe { parts.range(task * layout.loaded(), layout.loaded()) };
+            layout.load(level, load, dy, first + task, [loaded, room]);
         });
-        let blocks = layout.tile.blocks();
-        workers.run(layout.panels.count() * blocks, |task, _| {
+        let (blocks, loaded) = (layout.tile.blocks(), &loaded[..samples * layout.loaded()]);
+        workers.run(layout.panels.count() * blocks, |task, scratch| {
             let (panel, block) = (task / blocks, task % blocks);
-            for loaded in loaded.chunks_exact(layout.loaded()).take(samples) {
-                let (panels, blocks) = ([panel, panel + 1], [block, block + 1]);
-                level.run(Weights { layout, loaded, to: total.dw, panels, blocks, add: true });
-            }
+            let [sums] = scratch.take([layout.sums()]);
+            let (panels, blocks) = (panel..panel + 1, block..block + 1);
+            level.run(Weights { layout, loaded, to: dw, panels, blocks, add: true, sums });
         });
-        let start = shape.taps * shape.cin * shape.cout;
-        for partial in biases.chunks_exact(shape.cout).take(samples) {
-            level.run(Add { layout, total, start, partial });
-        }
     }
 }
 
@@ -135,99 +94,77 @@ struct Layout {
     shape: Conv,
     tile: Tile,
     panels: Panels,
+    winograd: bool,
 }
 
 impl Layout {
     fn new(shape: Conv, level: Level) -> Layout {
         let border = usize::from(shape.taps == 9);
         let tile = Tile { border, rows: shape.h, w: shape.w, channels: shape.cin };
-        Layout { shape, tile, panels: Panels { channels: shape.cout, lanes: level.lanes() } }
+        let panels = Panels { channels: shape.cout, lanes: level.lanes() };
+        Layout { shape, tile, panels, winograd: winograd::suits(shape) }
     }
 
     fn pixels(&self) -> usize {
         self.shape.h * self.shape.w
     }
 
-    /// Floats of a loaded sample: the tile, then the gradient as `[panel][pixel][channel of the panel]`.
-    fn loaded(&self) -> usize {
-        self.tile.len() + self.pixels() * self.panels.count() * 2 * self.panels.lanes
-    }
-
-    /// Loads one sample and its gradient, and sums the gradient over pixels.
-    fn load(&self, level: Level, load: &Load, gradient: Gradient, sample: usize, to: [&mut [f32]; 3]) {
-        let ([loaded, bias, room], tile) = (to, self.tile);
-        let (x, dy) = loaded.split_at_mut(tile.len());
-        level.run(LoadTile { tile, load, sample, first: 0, h: self.shape.h, to: x, room });
-        level.run(PackGradient { layout: *self, gradient, sample, dy, bias });
-    }
-
-    /// Floats of the gradients of the weights and of the bias.
     fn weights(&self) -> usize {
-        (self.shape.taps * self.shape.cin + 1) * self.shape.cout
+        self.shape.taps * self.shape.cin * self.shape.cout
     }
-}
 
-/// Packs one sample's gradient into panels, and sums it over pixels.
-struct PackGradient<'a, 'b> {
-    layout: Layout,
-    gradient: Gradient<'a>,
-    sample: usize,
-    dy: &'b mut [f32],
-    bias: &'b mut [f32],
-}
+    /// Whether the weights are so few that a copy for each sample costs less than sharing the samples: where these are
+    /// transformed they are large.
+    fn has_few_weights(&self) -> bool {
+        self.weights() <= if self.winograd { 4 * self.winograd_len() } else { self.direct_len() / 2 }
+    }
 
-impl Kernel for PackGradient<'_, '_> {
-    type Output = ();
+    /// Floats of a loaded sample.
+    fn loaded(&self) -> usize {
+        if self.winograd { self.winograd_len() } else { self.direct_len() }
+    }
 
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Layout { shape, panels, .. } = self.layout;
-        let dy = self.dy;
-        let pixels = self.layout.pixels();
-        let from = &self.gradient.dy[self.sample * pixels * shape.cout..][..pixels * shape.cout];
-        for panel in 0..panels.count() {
-            let (start, real, width) =
-                (panels.start(panel), panels.real(panel), panels.vectors(panel) * S::LANES);
-            let to = &mut dy[panel * pixels * 2 * S::LANES..][..pixels * width];
-            let mut total = [s.splat(0.0); 2];
-            let rows = to.chunks_exact_mut(shape.w * width).zip(from.chunks_exact(shape.w * shape.cout));
-            for (to, from) in rows {
-                let mut sum = [s.splat(0.0); 2];
-                for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(shape.cout)) {
-                    let from = &from[start..start + real];
-                    for (j, sum) in sum.iter_mut().enumerate().take(width / S::LANES) {
-                        let y = s.mul(s.read(from, j * S::LANES), s.splat(self.gradient.scale));
-                        s.write(to, j * S::LANES, y);
-                        *sum = s.add(*sum, y);
-                    }
-                }
-                total = [s.add(total[0], sum[0]), s.add(total[1], sum[1])];
-            }
-            for (j, total) in total.into_iter().enumerate().take(width / S::LANES) {
-                s.write(&mut self.bias[start..start + real], j * S::LANES, total);
-            }
+    /// Floats that loading a sample takes.
+    fn room(&self, load: &Load) -> usize {
+        load.row_len(self.shape.w) + if self.winograd { self.tile.len() } else { 0 }
+    }
+
+    /// Floats that the sums of a panel and block take before they are weights.
+    fn sums(&self) -> usize {
+        if self.winograd { winograd::ELEMENTS * BLOCK * 2 * self.panels.lanes } else { 0 }
+    }
+
+    /// Loads one sample and its gradient.
+    fn load(&self, level: Level, load: &Load, dy: &[f32], sample: usize, [to, room]: [&mut [f32]; 2]) {
+        let image = self.pixels() * self.shape.cout;
+        let dy = &dy[sample * image..][..image];
+        match self.winograd {
+            true => self.load_transformed(level, load, dy, sample, [to, room]),
+            false => self.load_directly(level, load, dy, sample, [to, room]),
         }
     }
 }
 
-/// The weights of some panels and blocks, summed over the pixels of one sample.
+/// The weights of some panels and blocks, of loaded samples one after the other.
 struct Weights<'a> {
     layout: Layout,
     loaded: &'a [f32],
     to: Parts<'a, f32>,
-    panels: [usize; 2],
-    blocks: [usize; 2],
+    panels: Range<usize>,
+    blocks: Range<usize>,
     /// Whether to add to what is there.
     add: bool,
+    /// Of [`Layout::sums`].
+    sums: &'a mut [f32],
 }
 
 impl Kernel for Weights<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for panel in self.panels[0]..self.panels[1] {
-            for block in self.blocks[0]..self.blocks[1] {
+    fn run<S: Simd>(mut self, s: S) {
+        for panel in self.panels.clone() {
+            for block in self.blocks.clone() {
                 match (S::ROWS, self.layout.panels.vectors(panel)) {
                     (8, 2) => self.block::<S, 8, 2>(s, panel, block),
                     (8, _) => self.block::<S, 8, 1>(s, panel, block),
@@ -241,51 +178,28 @@ impl Kernel for Weights<'_> {
 
 impl Weights<'_> {
     #[inline(always)]
-    fn block<S: Simd, const Q: usize, const N: usize>(&self, s: S, panel: usize, block: usize) {
-        let Layout { shape, tile, panels } = self.layout;
-        let side = if shape.taps == 9 { 3 } else { 1 };
-        let (start, real) = (panels.start(panel), panels.real(panel));
-        let dy = &self.loaded[tile.len() + panel * self.layout.pixels() * 2 * S::LANES..];
-        let dy = dy[..self.layout.pixels() * N * S::LANES].as_ptr();
-        let x = &self.loaded[block * tile.plane()..][..tile.plane()];
-        for tap in 0..shape.taps {
-            let (ky, kx) = (tap / side, tap % side);
-            let channels = (shape.cin - block * BLOCK).min(BLOCK);
-            for first in (0..channels).step_by(Q) {
-                let mut acc = [[[s.splat(0.0); N]; Q]; 1];
-                for y in 0..shape.h {
-                    let row = x[(y + ky) * tile.row() + kx * BLOCK..].as_ptr().wrapping_add(first);
-                    let dy = dy.wrapping_add(y * shape.w * N * S::LANES);
-                    // SAFETY: a row of pixels inside the tile, and a row of the panel's gradient.
-                    unsafe { products::<S, 1, Q, N, 1>(s, shape.w, ([row], BLOCK), dy, &mut acc) };
-                }
-                for (i, sums) in acc[0].iter().enumerate().take(channels - first) {
-                    let at = (tap * shape.cin + block * BLOCK + first + i) * shape.cout + start;
-                    // SAFETY: this task's panel and block; nobody else has them.
-                    let to = unsafe { self.to.range(at, real) };
-                    for (j, sum) in sums.iter().enumerate() {
-                        let sum = if self.add { s.add(s.read(to, j * S::LANES), *sum) } else { *sum };
-                        s.write(to, j * S::LANES, sum);
-                    }
-                }
-            }
+    fn block<S: Simd, const Q: usize, const N: usize>(&mut self, s: S, panel: usize, block: usize) {
+        match self.layout.winograd {
+            true => self.sum_transformed::<S, Q, N>(s, panel, block),
+            false => self.sum_directly::<S, Q, N>(s, panel, block),
         }
     }
-}
 
-#[inline(always)]
-fn add_to<S: Simd>(s: S, sums: &[f32], to: &mut [f32]) {
-    for i in (0..to.len()).step_by(S::LANES) {
-        s.write(to, i, s.add(s.read(to, i), s.read(sums, i)));
+    /// Where the weights of a tap and an input channel go, for the output channels of a panel.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)] // each is written by one task only
+    fn row(&self, tap: usize, channel: usize, panel: usize) -> &mut [f32] {
+        let Layout { shape, panels, .. } = self.layout;
+        let at = (tap * shape.cin + channel) * shape.cout + panels.start(panel);
+        // SAFETY: this task's panel and block; nobody else has them, and one row is used at a time.
+        unsafe { self.to.range(at, panels.real(panel)) }
     }
 }
 
-/// Adds a stretch of one sample's gradients, weights then bias, to the total.
+/// `to += sums`.
 struct Add<'a> {
-    layout: Layout,
-    total: Total<'a>,
-    start: usize,
-    partial: &'a [f32],
+    to: &'a mut [f32],
+    sums: &'a [f32],
 }
 
 impl Kernel for Add<'_> {
@@ -293,17 +207,8 @@ impl Kernel for Add<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let weights = self.layout.weights() - self.layout.shape.cout;
-        let of_weights = weights.saturating_sub(self.start).min(self.partial.len());
-        let (dw, db) = self.partial.split_at(of_weights);
-        if !dw.is_empty() {
-            // SAFETY: one task per stretch.
-            add_to(s, dw, unsafe { self.total.dw.range(self.start, dw.len()) });
-        }
-        if let (Some(total), false) = (self.total.db, db.is_empty()) {
-            let start = self.start.max(weights) - weights;
-            // SAFETY: one task per stretch.
-            add_to(s, db, unsafe { total.range(start, db.len()) });
+        for i in (0..self.to.len()).step_by(S::LANES) {
+            s.write(self.to, i, s.add(s.read(self.to, i), s.read(self.sums, i)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::load::BLOCK;
 use super::pointer::Parts;
-use crate::{Kernel, Simd, Workers};
+use crate::{Kernel, Level, Simd, Workers};
 
 /// Weights `[tap][cin][cout]` and how they are read.
 #[derive(Clone, Copy)]
@@ -76,14 +76,21 @@ impl Weights<'_> {
             let inner = (self.channels().0 - block * BLOCK).min(BLOCK);
             // SAFETY: each task writes the part of its own panel and block.
             let part = unsafe { packed.range(start, inner * self.taps * width) };
-            for (tap, part) in part.chunks_exact_mut(inner * width).enumerate() {
-                let tap = if self.turned { self.taps - 1 - tap } else { tap };
-                let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
-                let first = block * BLOCK * steps[0] + panels.start(panel) * steps[1];
-                let from = &self.values[tap * self.cin * self.cout..][first..];
-                level.run(Pack { from, steps, real: panels.real(panel), width, to: part });
-            }
+            self.pack_block(level, lanes, [panel, block], part);
         });
+    }
+
+    /// Packs one block of a panel: `[tap][channel of the block][channel of the panel]`.
+    pub fn pack_block(&self, level: Level, lanes: usize, [panel, block]: [usize; 2], packed: &mut [f32]) {
+        let panels = self.panels(lanes);
+        let width = panels.vectors(panel) * lanes;
+        for (tap, part) in packed.chunks_exact_mut(packed.len() / self.taps).enumerate() {
+            let tap = if self.turned { self.taps - 1 - tap } else { tap };
+            let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
+            let first = block * BLOCK * steps[0] + panels.start(panel) * steps[1];
+            let from = &self.values[tap * self.cin * self.cout..][first..];
+            level.run(Pack { from, steps, real: panels.real(panel), width, to: part });
+        }
     }
 }
 

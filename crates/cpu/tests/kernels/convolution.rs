@@ -1,6 +1,6 @@
 use mollify_cpu::Pool;
 use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
-use mollify_cpu::kernels::conv_weight::{Gradient, conv_weight_gradient};
+use mollify_cpu::kernels::conv_weight::conv_weight_gradient;
 use mollify_cpu::kernels::load::{Affine, Load, Resize, Source};
 use mollify_cpu::kernels::random::Dropout;
 use mollify_cpu::kernels::store::Store;
@@ -13,6 +13,8 @@ const SHAPES: &[[usize; 6]] = &[
     [3, 8, 8, 12, 20, 9],
     [1, 5, 7, 5, 3, 9],
     [2, 4, 4, 33, 40, 9],
+    [2, 10, 8, 17, 33, 9],
+    [2, 16, 12, 16, 18, 9],
     [2, 2, 2, 16, 64, 9],
     [1, 1, 1, 3, 1, 9],
     [1, 9, 16, 1, 70, 9],
@@ -92,14 +94,10 @@ fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
             assert_near(&dx, &expected, shape.taps * shape.cout);
 
             let sources = [Source { x: &x, channels: shape.cin }];
-            let gradient = Gradient { dy: &dy, scale: 0.5 };
-            let (mut dw, mut db) = (vec![1.0; weights.len()], vec![1.0; shape.cout]);
-            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), gradient, &mut dw, Some(&mut db));
+            let mut dw = vec![1.0; weights.len()];
+            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw);
             let expected = naive::conv_weight_gradient(shape, &wide(&x), &wide(&dy));
-            assert_near(&dw, &expected.iter().map(|dw| 1.0 + 0.5 * dw).collect::<Vec<_>>(), pixels);
-            let mut expected = vec![1.0; shape.cout];
-            dy.iter().enumerate().for_each(|(i, dy)| expected[i % shape.cout] += 0.5 * f64::from(*dy));
-            assert_near(&db, &expected, pixels);
+            assert_near(&dw, &expected.iter().map(|dw| 1.0 + dw).collect::<Vec<_>>(), pixels);
         }
     }
 }
@@ -110,7 +108,7 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
     let (x, dy) = (numbers(shape.n * per * shape.cin, 1), numbers(shape.n * per * shape.cout, 2));
     let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
-    let (mut dw, mut db) = (vec![0.0; weights.len()], vec![0.0; shape.cout]);
+    let mut dw = vec![0.0; weights.len()];
     for ends in cuts.windows(2) {
         let part = Conv { n: ends[1] - ends[0], ..shape };
         let [of_x, of_y] =
@@ -120,16 +118,22 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
         conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
-        let gradient = Gradient { dy: gradients[0].x, scale: 0.3 };
-        conv_weight_gradient(pool, part, &load, gradient, &mut dw, Some(&mut db));
+        conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw);
     }
-    [y, dx, dw, db].concat()
+    [y, dx, dw].concat()
 }
 
 #[test]
 fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
-    // few weights (gradients by sample), many weights (gradients by weight), large images (bands of rows)
-    let shapes = [[7, 8, 8, 16, 8, 9], [7, 4, 4, 40, 72, 9], [7, 2, 3, 33, 65, 9], [7, 8, 8, 40, 40, 1]];
+    // few weights (gradients by sample) and many (by weight), by Winograd's algorithm and directly
+    let shapes = [
+        [7, 16, 16, 17, 16, 9],
+        [7, 8, 8, 40, 72, 9],
+        [7, 8, 8, 16, 8, 9],
+        [7, 4, 4, 40, 72, 9],
+        [7, 2, 3, 33, 65, 9],
+        [7, 8, 8, 40, 40, 1],
+    ];
     for &[n, h, w, cin, cout, taps] in &shapes {
         let shape = Conv { n, h, w, cin, cout, taps };
         for level in mollify_cpu::Level::available() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use gpu::{Gpu, Mode};
+use mollify::profile::table;
 use pipeline::{Engine, Pipeline};
 use ports::{Machine, Parameters, Run};
 use serde_json::json;
@@ -38,6 +39,9 @@ struct Args {
     device: String,
     #[arg(long, value_enum, default_value_t = Precision::Full)]
     precision: Precision,
+    /// Take the time of every kernel, and print a table of them to standard error
+    #[arg(long)]
+    profile: bool,
 }
 
 /// Of a network's activations.
@@ -69,9 +73,12 @@ fn measure(args: &Args) -> Result<String, String> {
         None => Arc::new(cpu::Cpu::new(args.threads)),
     };
     let name = machine.name();
-    let (mut engine, ticks) = engine(args, machine)?;
+    let (mut engine, ticks) = engine(args, machine.clone())?;
     // The first ticks also make the network and compile programs.
     run(&mut engine, 3)?;
+    if args.profile {
+        machine.profile().map_err(|error| error.to_string())?;
+    }
     let before = Usage::now();
     let mut times = Vec::new();
     let began = Instant::now();
@@ -82,6 +89,9 @@ fn measure(args: &Args) -> Result<String, String> {
     }
     let wall = began.elapsed().as_secs_f64();
     let used = Usage::now();
+    if args.profile {
+        eprint!("{}", table(&machine.times().map_err(|error| error.to_string())?));
+    }
     times.sort_by(f64::total_cmp);
     let median = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
     let own = used.own - before.own;

@@ -8,7 +8,7 @@ use ports::{Machine, Run};
 
 use crate::commands::Ending;
 use crate::explanation::Explanation;
-use crate::problem::Problem;
+use crate::problem::{Problem, print};
 use crate::stderr::say;
 use crate::world::Point;
 use crate::{args, device, interrupt, metrics, notes, plan, profile, progress, resume, run_folder, world};
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, P
     }
     let opened = device::open(&args.hardware)?;
     if args.profile {
-        profile::start(&opened)?;
+        opened.machine.0.profile()?;
     }
     let interrupt = interrupt::on_ctrl_c()?;
     let say = |line: String| {
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, P
             break;
         }
     }
-    if let Some(gpu) = opened.gpu.filter(|_| args.profile) {
-        profile::show(&gpu)?;
+    if args.profile {
+        print(&profile::table(&opened.machine.0.times()?))?;
     }
     Ok(ending)
 }

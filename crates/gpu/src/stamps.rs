@@ -1,12 +1,12 @@
 //! How long each kernel takes on the GPU, by timestamps.
 
-use std::collections::BTreeMap;
+use tensor::{Profile, Times};
 
 /// Dispatches that a query set times; two timestamps each.
 const MOST: u32 = 2048;
 
-/// Times of kernels, by label.
-pub(crate) struct Profile {
+/// Timestamps around dispatches, and what they came to.
+pub(crate) struct Stamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     readable: wgpu::Buffer,
@@ -14,17 +14,10 @@ pub(crate) struct Profile {
     period: f64,
     /// What the queries since the last reading time.
     pending: Vec<String>,
-    times: BTreeMap<String, Times>,
+    profile: Profile,
 }
 
-/// What a kernel took in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
-    pub calls: u64,
-    pub seconds: f64,
-}
-
-impl Profile {
+impl Stamps {
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
         let buffer = |usage| {
             let size = 16 * u64::from(MOST);
@@ -36,7 +29,7 @@ impl Profile {
             })
         };
         use wgpu::BufferUsages as Usage;
-        Profile {
+        Stamps {
             queries: device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: None,
                 ty: wgpu::QueryType::Timestamp,
@@ -46,7 +39,7 @@ impl Profile {
             readable: buffer(Usage::COPY_DST | Usage::MAP_READ),
             period: f64::from(queue.get_timestamp_period()),
             pending: Vec::new(),
-            times: BTreeMap::new(),
+            profile: Profile::default(),
         }
     }
 
@@ -78,9 +71,8 @@ impl Profile {
         let bytes = 16 * self.pending.len() as u64;
         let stamps: Vec<u64> = crate::download::read(device, &self.readable, bytes, None)?;
         for (label, stamps) in self.pending.drain(..).zip(stamps.chunks_exact(2)) {
-            let times = self.times.entry(label).or_default();
-            times.calls += 1;
-            times.seconds += stamps[1].saturating_sub(stamps[0]) as f64 * self.period * 1e-9;
+            let seconds = stamps[1].saturating_sub(stamps[0]) as f64 * self.period * 1e-9;
+            self.profile.add(label, seconds, None);
         }
         Ok(())
     }
@@ -91,8 +83,6 @@ impl Profile {
 
     /// Every kernel with its times, the longest first.
     pub fn times(&self) -> Vec<(String, Times)> {
-        let mut times: Vec<_> = self.times.iter().map(|(label, times)| (label.clone(), *times)).collect();
-        times.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
-        times
+        self.profile.times()
     }
 }
