@@ -47,8 +47,14 @@ impl Store<'_> {
         let residual = self.residual.map(|residual| &residual[at..][..len]);
         for (j, sum) in sums.iter().enumerate() {
             let (i, mut y) = (j * S::LANES, *sum);
-            for extra in [bias, shift, residual].into_iter().flatten() {
-                y = s.add(y, s.read(extra, i));
+            if let Some(bias) = bias {
+                y = s.add(y, s.read(bias, i));
+            }
+            if let Some(shift) = shift {
+                y = s.add(y, s.read(shift, i));
+            }
+            if let Some(residual) = residual {
+                y = s.add(y, s.read(residual, i));
             }
             y = s.mul(y, s.splat(self.scale));
             if self.accumulate {
