@@ -10,6 +10,9 @@ use crate::Pool;
 use crate::kernels::pointer::Parts;
 use crate::tape::{BLOCK, Block, Tape};
 
+/// Numbers that a thread sums at once.
+const PART: usize = 1 << 15;
+
 impl Run<'_> {
     /// Folds the formula's values. A sum over samples that is added to what is there is added sample by sample.
     pub(super) fn reduce(
@@ -49,11 +52,17 @@ impl Evaluator<'_> {
     /// Visits what part `outer` of the tensor is folded of, in runs that stay within a row of `inner` columns: the
     /// first column of the run, and its numbers.
     fn visit(&mut self, folding: &Folding, outer: usize, mut visit: impl FnMut(usize, &[f32])) {
-        let (start, len, mut column) = (folding.start(outer), folding.len(), 0);
-        for at in (0..len).step_by(BLOCK) {
+        let start = folding.start(outer);
+        self.visit_range(start..start + folding.len(), folding.inner, &mut visit);
+    }
+
+    /// Visits the numbers of a range, which begins a row.
+    fn visit_range(&mut self, range: Range<usize>, inner: usize, visit: &mut impl FnMut(usize, &[f32])) {
+        let mut column = 0;
+        for at in range.clone().step_by(BLOCK) {
             let mut same = [0.0; BLOCK];
-            let block_len = BLOCK.min(len - at);
-            self.block(start + at, block_len, |_, block| {
+            let block_len = BLOCK.min(range.end - at);
+            self.block(at, block_len, |_, block| {
                 let mut numbers = match block {
                     Block::Numbers(numbers) => numbers,
                     Block::Number(number) => {
@@ -63,10 +72,10 @@ impl Evaluator<'_> {
                 };
                 // A single column is one run: all its numbers fold into one.
                 while !numbers.is_empty() {
-                    let run = if folding.inner == 1 { numbers.len() } else { folding.inner - column };
+                    let run = if inner == 1 { numbers.len() } else { inner - column };
                     let (now, later) = numbers.split_at(run.min(numbers.len()));
                     visit(column, now);
-                    column = (column + now.len()) % folding.inner;
+                    column = (column + now.len()) % inner;
                     numbers = later;
                 }
             });
@@ -98,6 +107,10 @@ fn fold(
     accumulate: bool,
     result: &mut [f32],
 ) {
+    if let (Fold::Sum, false, [result]) = (by, accumulate, &mut *result) {
+        *result = sum_in_parts(pool, tape, operands, folding.middle);
+        return;
+    }
     let (level, result) = (pool.level(), Parts::new(result));
     pool.run(folding.outer, |outer, scratch| {
         let mut evaluator = Evaluator::new(level, tape, operands, scratch);
@@ -154,6 +167,20 @@ fn sum(evaluator: &mut Evaluator, folding: &Folding, outer: usize, factor: f64, 
         sums => sums[column..].iter_mut().zip(numbers).for_each(|(sum, number)| *sum += f64::from(*number)),
     });
     result.iter_mut().zip(sums).for_each(|(result, sum)| *result = (sum * factor) as f32);
+}
+
+/// The sum of a whole tensor, in parts that do not depend on who sums them.
+fn sum_in_parts(pool: &mut Pool, tape: &Tape, operands: &[Operand], len: usize) -> f32 {
+    let mut sums = vec![0.0f64; len.div_ceil(PART)];
+    let (level, parts) = (pool.level(), Parts::new(&mut sums));
+    pool.run(len.div_ceil(PART), |part, scratch| {
+        let range = part * PART..((part + 1) * PART).min(len);
+        // SAFETY: one task per part.
+        let sum = unsafe { &mut parts.range(part, 1)[0] };
+        let mut evaluator = Evaluator::new(level, tape, operands, scratch);
+        evaluator.visit_range(range, 1, &mut |_, numbers| *sum += total(numbers));
+    });
+    sums.iter().sum::<f64>() as f32
 }
 
 /// The sum of a run of numbers, in eight strands.
