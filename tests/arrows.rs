@@ -7,8 +7,9 @@ use mollify_tests::root;
 use serde_json::Value;
 
 /// Every crate, each below those that may use it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "mollify",
+    "plots",
     "train",
     "sampler",
     "denoise",
@@ -27,7 +28,7 @@ const ORDER: [&str; 17] = [
     "ron-tree",
 ];
 /// Crates of nodes, which meet in `ports` and nowhere else.
-const NODES: [&str; 5] = ["augment", "data", "denoise", "sampler", "train"];
+const NODES: [&str; 6] = ["augment", "data", "denoise", "plots", "sampler", "train"];
 /// Libraries that anyone can use without pipelines.
 const PLAIN: [&str; 9] =
     ["ron-tree", "philox", "diffusion", "tensor", "cpu", "gpu", "unet", "checkpoint", "dataset"];

@@ -7,6 +7,7 @@ mod load;
 mod loader;
 mod picture_set;
 mod pictures;
+mod repeat;
 mod save;
 
 pub use array::{from_file, to_file};
@@ -17,6 +18,7 @@ pub use load::{
 };
 pub use picture_set::{Choice, PictureSet, Split};
 pub use pictures::{Batch, Order, Pictures, Seen};
+pub use repeat::{Repeat, repeat};
 pub use save::{Paths, SaveDenoised, SaveImages, save_denoised, save_images};
 
 use pipeline::{Engine, Mistake};
@@ -28,6 +30,7 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<LoadImages, _>(load_images).node::<LoadLabels, _>(load_labels);
     engine.node::<LoadSigmas, _>(load_sigmas).node::<LoadDenoised, _>(load_denoised);
     engine.node::<SaveImages, _>(save_images).node::<SaveDenoised, _>(save_denoised);
+    engine.node::<Repeat, _>(repeat);
     explain::<Digits>(engine);
     explain::<Dataset>(engine);
     engine.keep::<Seen>();
