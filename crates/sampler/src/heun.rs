@@ -25,7 +25,7 @@ impl Node for Heun {
     const DOC: &'static str = "Repeats a step with the mean of the slopes at its ends \
         (Algorithm 2, lines 9 to 12).\n\
         Where the `Euler` before it took the part `alpha` of the step, this completes the other methods of second \
-        order (Algorithm 3). The last step, which ends at σ = 0, stays as Euler's method took it.";
+        order (Algorithm 3). A step that ends at σ = 0 stays as Euler's method took it.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("x", "the images at the start of the step, noise added"),
@@ -63,7 +63,7 @@ pub fn heun(
 ) -> Result<Images> {
     let (x, part) = (images.get(this.x)?, images.get(this.euler)?);
     let (from, step) = (start(x)?, place(part)?);
-    if step.is_last() {
+    if step.to == 0.0 {
         return Ok(part.clone());
     }
     let (first, second) = (denoised.get(this.first)?, denoised.get(this.second)?);

@@ -9,6 +9,7 @@ mod deis;
 mod denoise;
 mod dpm_pp;
 mod dpm_pp_sde;
+mod edit;
 mod euler;
 mod evaluations;
 mod even_latents;
@@ -36,6 +37,10 @@ pub use deis::{Deis, deis};
 pub use denoise::{Denoise, denoise};
 pub use dpm_pp::{DpmPP, dpm_pp};
 pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
+pub use edit::{
+    EachClass, Hole, Hutchinson, Inpaint, Likelihood, LogLikelihood, Rmse, Slerp, Trace, Upwards, each_class,
+    hutchinson, inpaint, likelihood, rmse, slerp, slerp_weights, trace, upwards,
+};
 pub use euler::{Euler, euler, euler_step};
 pub use evaluations::tell_evaluations;
 pub use even_latents::{EvenLatents, even_latents};
@@ -54,10 +59,12 @@ pub use trajectory::{Trajectory, trajectory};
 pub use truncation::{Truncation, truncation};
 pub use unipc::{Corrected, UniPC, unipc};
 
-use pipeline::{After, Engine};
+use pipeline::{After, Engine, port};
 use ports::explain;
 
-/// The kinds of Algorithm 2, those of other solvers, and those that write pictures.
+port!(Trace);
+
+/// The kinds of Algorithm 2, those of other solvers, those that edit images and measure likelihood, and those that write pictures.
 pub fn plugin(engine: &mut Engine) {
     engine.node::<TimeSteps, _>(time_steps).node::<Batches, _>(batches).node::<Latents, _>(latents);
     engine.node::<Trajectory, _>(trajectory).node::<Churn, _>(churn).node::<Denoise, _>(denoise);
@@ -67,9 +74,14 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<Restart, _>(restart);
     engine.node::<EvenLatents, _>(even_latents).node::<FixedLevel, _>(fixed_level);
     engine.node::<Truncation, _>(truncation);
+    engine.node::<Upwards, _>(upwards).node::<Slerp, _>(slerp).node::<EachClass, _>(each_class);
+    engine.node::<Inpaint, _>(inpaint).node::<Rmse, _>(rmse);
+    engine.port::<Trace>().node::<Hutchinson, _>(hutchinson).node::<Likelihood, _>(likelihood);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
     explain::<TimeSteps>(engine);
     explain::<Restart>(engine);
+    explain::<Upwards>(engine);
+    explain::<Hutchinson>(engine);
     explain::<Trajectory>(engine);
     explain::<Churn>(engine);
     explain::<Denoise>(engine);

@@ -2,7 +2,9 @@
 
 mod algorithm2;
 mod denoise;
+mod edit;
 mod labels;
+mod langevin;
 mod mistakes;
 mod orders;
 mod sinks;

@@ -154,20 +154,33 @@ impl Denoise for Mixture {
     }
 }
 
-/// Images of one pixel, of one noise level or of a level each.
+/// Images of one pixel, of one channel unless given, of one noise level or of a level each.
 #[derive(Component, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noisy {
     pixels: Vec<f64>,
     levels: Vec<f64>,
+    #[serde(default = "one")]
+    channels: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Node for Noisy {
     type Value = Images;
+
+    fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
+        // Images of one channel keep their shape to themselves, for tests of what is found out only when they come.
+        let shape = (self.channels > 1).then(|| Shape::from([1, 1, self.channels]));
+        Ok(Shapes::of::<Images>(shape))
+    }
 }
 
 fn noisy(this: This<Noisy>, compute: Compute) -> Result<Images> {
-    let pixels = compute.upload(&Array::new([this.pixels.len(), 1, 1, 1], this.pixels.clone()))?;
+    let shape = [this.pixels.len() / this.channels, 1, 1, this.channels];
+    let pixels = compute.upload(&Array::new(shape, this.pixels.clone()))?;
     let sigma = match this.levels[..] {
         [level] => Sigma::Same(level),
         _ => Sigma::Each(compute.upload(&Array::new([this.levels.len()], this.levels.clone()))?),
