@@ -116,3 +116,33 @@ impl Table {
         self.cells(column)?.into_iter().map(number).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors() -> Table {
+        let mut table = Table::new(["solver", "error"]);
+        table.push(vec!["Heun".into(), 0.5.into()]);
+        table
+    }
+
+    #[test]
+    fn tables_of_the_same_columns_become_one() {
+        let mut all = Table::default();
+        all.append(&errors()).expect("an empty table takes any columns");
+        all.append(&errors()).expect("the same columns");
+        assert_eq!(all.numbers("error"), Ok(vec![0.5, 0.5]));
+        let other = errors().with("rho", &7.0.into());
+        let what = all.append(&other).expect_err("other columns");
+        assert_eq!(what, "one table has the columns `solver`, `error`, another one `solver`, `error`, `rho`");
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_told_with_those_that_are() {
+        let what = errors().numbers("rms").expect_err("no such column");
+        assert_eq!(what, "no column is called `rms`; there are `solver`, `error`");
+        let what = errors().numbers("solver").expect_err("words");
+        assert_eq!(what, "the column `solver` holds `Heun`, which is no number");
+    }
+}
