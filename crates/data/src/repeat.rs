@@ -19,8 +19,7 @@ pub struct Repeat {
 impl Node for Repeat {
     type Value = Images;
 
-    const DOC: &'static str =
-        "Every image several times in a row: to look at what different noise levels, or seeds, make of the same.";
+    const DOC: &'static str = "Every image several times in a row: to look at what different noise levels, or seeds, make of the same.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("images", "clean images"),
@@ -52,7 +51,8 @@ pub fn repeat(this: This<Repeat>, images: Read<Images>, compute: Compute) -> Res
     let count = this.count.unwrap_or(shape[0]).min(shape[0]);
     let pixels = compute.download(&images.pixels)?.f64s();
     let rows = pixels.chunks_exact((pixels.len() / shape[0]).max(1)).take(count);
-    let repeated: Vec<f64> = rows.flat_map(|row| std::iter::repeat_n(row, this.times)).flatten().copied().collect();
+    let repeated: Vec<f64> =
+        rows.flat_map(|row| std::iter::repeat_n(row, this.times)).flatten().copied().collect();
     let pixels = compute.upload(&Array::new(shape.with(0, count * this.times), repeated))?;
     Ok(Images::clean(pixels, images.before))
 }

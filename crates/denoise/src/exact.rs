@@ -47,18 +47,26 @@ impl Node for Exact {
 }
 
 /// Solves the ODE for images that have come anew.
-pub fn exact(this: This<Exact>, images: Read<Images>, compute: Compute, mut old: Local<Option<(Array, Images)>>) -> Result<Images> {
+pub fn exact(
+    this: This<Exact>,
+    images: Read<Images>,
+    compute: Compute,
+    mut old: Local<Option<(Array, Images)>>,
+) -> Result<Images> {
     let x = images.get(this.x)?;
     let Sigma::Same(sigma) = x.sigma else {
         return Err("these images have a noise level each; wire `Latents`".into());
     };
     let start = compute.download(&x.pixels)?;
-    if let Some((known, ends)) = &*old && *known == start {
+    if let Some((known, ends)) = &*old
+        && *known == start
+    {
         return Ok(ends.clone());
     }
     let scale = x.scale();
     let starts = start.f64s();
-    let ends = starts.chunks_exact(2).flat_map(|x| end(&this.at, this.std, [x[0] / scale, x[1] / scale], sigma));
+    let ends =
+        starts.chunks_exact(2).flat_map(|x| end(&this.at, this.std, [x[0] / scale, x[1] / scale], sigma));
     let ends = compute.upload(&Array::new(x.pixels.shape().clone(), ends.collect::<Vec<f64>>()))?;
     let ends = Images::clean(ends, x.before);
     *old = Some((start, ends.clone()));

@@ -17,8 +17,7 @@ pub struct Levels {
 impl Node for Levels {
     type Value = Sigmas;
 
-    const DOC: &'static str =
-        "The noise levels of a list, one after the other, and again from its start: to look at, not to train with.";
+    const DOC: &'static str = "The noise levels of a list, one after the other, and again from its start: to look at, not to train with.";
 
     const FIELDS: &'static [(&'static str, &'static str)] =
         &[("like", "the images"), ("sigmas", "the noise levels: `[0.2, 1.0, 5.0]`")];
