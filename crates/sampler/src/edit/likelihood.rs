@@ -79,7 +79,7 @@ pub fn likelihood(
 ) -> Result<LogLikelihood> {
     let x = images.get(this.x)?;
     let (from, part) = (place(x)?, place(images.get(this.euler)?)?);
-    if from.to <= from.from {
+    if from.to < from.from {
         return Err("a likelihood is worked out on the way up; wire time steps that are `Upwards`".into());
     }
     let ends = [(traces.get(this.first)?, from), (traces.get(this.second)?, part)];
@@ -121,7 +121,8 @@ fn add_step(
 ) -> Result<Tensor> {
     let n = first.0.shape()[0];
     let [h, h_part] = [from.to, part.at].map(|t| (from.path.sigma(t) / from.sigma()).ln());
-    let w = 0.5 * h / h_part;
+    // Between levels that a network rounds to one there is nothing to add.
+    let w = if h == 0.0 { 0.0 } else { 0.5 * h / h_part };
     let weights = [h * (1.0 - w), h * w];
     let mut bindings = Bindings::new().tensor("first", &first.0).tensor("second", &second.0);
     bindings = bindings.scalar("weight 0", weights[0]).scalar("weight 1", weights[1]);

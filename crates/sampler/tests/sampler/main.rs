@@ -7,6 +7,7 @@ mod labels;
 mod langevin;
 mod mistakes;
 mod orders;
+mod rounded;
 mod sinks;
 mod small;
 mod solvers;

@@ -22,6 +22,9 @@ pub struct Normal {
     classes: usize,
     #[serde(default)]
     sigma_min: f64,
+    /// Knows noise levels that are powers of this only, as a network of iDDPM knows some only.
+    #[serde(default)]
+    powers: Option<f64>,
 }
 
 impl Node for Normal {
@@ -45,6 +48,10 @@ impl Denoise for Normal {
 
     fn sigma_range(&self) -> (f64, f64) {
         (self.sigma_min, f64::INFINITY)
+    }
+
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        self.powers.map_or(sigma, |base| base.powf(sigma.log(base).round()))
     }
 
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
