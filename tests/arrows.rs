@@ -7,8 +7,10 @@ use mollify_tests::root;
 use serde_json::Value;
 
 /// Every crate, each below those that may use it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 19] = [
     "mollify",
+    "plots",
+    "metrics",
     "train",
     "sampler",
     "denoise",
@@ -27,7 +29,7 @@ const ORDER: [&str; 17] = [
     "ron-tree",
 ];
 /// Crates of nodes, which meet in `ports` and nowhere else.
-const NODES: [&str; 5] = ["augment", "data", "denoise", "sampler", "train"];
+const NODES: [&str; 7] = ["augment", "data", "denoise", "metrics", "plots", "sampler", "train"];
 /// Libraries that anyone can use without pipelines.
 const PLAIN: [&str; 9] =
     ["ron-tree", "philox", "diffusion", "tensor", "cpu", "gpu", "unet", "checkpoint", "dataset"];

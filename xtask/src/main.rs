@@ -4,6 +4,7 @@ mod bench;
 mod chores;
 mod data;
 mod driver;
+mod figures;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
                   both `mollify run`s
   data SET        make a real data set from its package: mnist10k, emoji or clipart;
                   `cargo xtask data --help` says more
+  figures [NAME…] run the experiments of the paper in pipelines/figures and draw them into
+                  docs/figures: all, or those named; `cargo xtask figures --help` lists them
   bench [ARGS]    measure speed and memory; `cargo xtask bench --help` says more
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         ["shaders", rest @ ..] => chores::shaders(rest),
         ["leak", rest @ ..] => chores::leak(rest),
         ["data", rest @ ..] => data::data(rest),
+        ["figures", rest @ ..] => figures::figures(rest),
         ["bench", rest @ ..] => bench::bench(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

@@ -19,7 +19,7 @@ pub use atomic::write_whole;
 pub use error::{Error, Mismatch};
 pub use inspect::{Content, Entry, Summary, inspect};
 pub use matching::compare;
-pub use npy::parse_npy;
+pub use npy::{npy_bytes, parse_npy};
 pub use one_array::{read_array, write_array};
 pub use pickle::{Module, Moments, Plain, TensorInFile, TorchFile, TrainingState, read_torch};
 pub use run_folder::{Broken, Newest, newest_good, prune, save};

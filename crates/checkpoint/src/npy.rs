@@ -30,6 +30,20 @@ const DTYPES: [(&str, Dtype); 12] = [
 ];
 
 pub(crate) fn write(path: &Path, array: View) -> Result<(), Error> {
+    let header = header(array)?;
+    write_whole(path, |file| {
+        file.write_all(&header)?;
+        file.write_all(array.bytes())
+    })
+}
+
+/// A whole `.npy` file, as it stands in an `.npz` archive.
+pub fn npy_bytes(array: View) -> Result<Vec<u8>, Error> {
+    Ok([&header(array)?, array.bytes()].concat())
+}
+
+/// Everything before the numbers.
+fn header(array: View) -> Result<Vec<u8>, Error> {
     let dtype = array.dtype();
     let Some((descr, _)) = DTYPES.iter().find(|(_, known)| *known == dtype) else {
         return Err(Error::Dtype { found: dtype, wanted: "written as `.npy`; take `.safetensors`".into() });
@@ -41,15 +55,9 @@ pub(crate) fn write(path: &Path, array: View) -> Result<(), Error> {
     // The whole header, with ten bytes before the text and a line feed after it, fills a multiple of 64.
     header.extend(std::iter::repeat_n(' ', 63 - (header.len() + 10) % 64));
     header.push('\n');
-    let too_many = |_| Error::format(path, EXPECTED, "its shape has too many dimensions");
-    let length = u16::try_from(header.len()).map_err(too_many)?;
-    write_whole(path, |file| {
-        file.write_all(MAGIC)?;
-        file.write_all(&[1, 0])?;
-        file.write_all(&length.to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
-        file.write_all(array.bytes())
-    })
+    let too_many = Error::Dtype { found: dtype, wanted: "written as `.npy`: its shape has too many dimensions".into() };
+    let length = u16::try_from(header.len()).map_err(|_| too_many)?;
+    Ok([MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes()].concat())
 }
 
 pub(crate) fn read(path: &Path) -> Result<Array, Error> {

@@ -3,20 +3,24 @@
 mod array;
 mod dataset;
 mod digits;
+mod first;
 mod load;
 mod loader;
 mod picture_set;
 mod pictures;
+mod repeat;
 mod save;
 
 pub use array::{from_file, to_file};
 pub use dataset::{Dataset, dataset};
 pub use digits::{Digits, digits};
+pub use first::{First, first};
 pub use load::{
     LoadDenoised, LoadImages, LoadLabels, LoadSigmas, load_denoised, load_images, load_labels, load_sigmas,
 };
 pub use picture_set::{Choice, PictureSet, Split};
 pub use pictures::{Batch, Order, Pictures, Seen};
+pub use repeat::{Repeat, repeat};
 pub use save::{Paths, SaveDenoised, SaveImages, save_denoised, save_images};
 
 use pipeline::{Engine, Mistake};
@@ -24,10 +28,11 @@ use ports::explain;
 
 /// Teaches the kinds of this crate.
 pub fn plugin(engine: &mut Engine) {
-    engine.node::<Digits, _>(digits).node::<Dataset, _>(dataset);
+    engine.node::<Digits, _>(digits).node::<Dataset, _>(dataset).node::<First, _>(first);
     engine.node::<LoadImages, _>(load_images).node::<LoadLabels, _>(load_labels);
     engine.node::<LoadSigmas, _>(load_sigmas).node::<LoadDenoised, _>(load_denoised);
     engine.node::<SaveImages, _>(save_images).node::<SaveDenoised, _>(save_denoised);
+    engine.node::<Repeat, _>(repeat);
     explain::<Digits>(engine);
     explain::<Dataset>(engine);
     engine.keep::<Seen>();

@@ -62,13 +62,20 @@ pub struct IdealDenoiser {
     input: String,
     image: Shape,
     points: Tensor,
+    /// The standard deviation of the data around each point.
+    std: f64,
 }
 
 impl IdealDenoiser {
     /// `points` is the set, `[k, h·w·c]`; `name` tells its inputs from those of other denoisers: the node's
     /// name.
     pub fn new(name: &str, image: Shape, points: Tensor) -> Self {
-        Self { input: format!("{name}.points"), image, points }
+        Self { input: format!("{name}.points"), image, points, std: 0.0 }
+    }
+
+    /// The ideal denoiser of normal data around each point of the set.
+    pub fn around(self, std: f64) -> Self {
+        Self { std, ..self }
     }
 }
 
@@ -83,7 +90,16 @@ impl Denoise for IdealDenoiser {
 
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
         let points = graph.input(&self.input, self.points.shape().clone());
-        ideal_denoiser(graph, points, query.x, query.sigma)
+        if self.std == 0.0 {
+            return ideal_denoiser(graph, points, query.x, query.sigma);
+        }
+        // Noise and data together are normal around the points, and what they are off is shared out by variance.
+        let variance = self.std * self.std;
+        let whole = graph.map(&[query.sigma], |v| (v(0).square() + variance).sqrt());
+        let mean = ideal_denoiser(graph, points, query.x, whole);
+        graph.map(&[query.x, query.sigma, mean], |v| {
+            (v(0) * variance + v(2) * v(1).square()) / (v(1).square() + variance)
+        })
     }
 
     fn bindings(&self) -> Bindings {

@@ -2,6 +2,7 @@
 
 mod coefficients;
 mod dhariwal_unet;
+mod exact;
 mod guidance;
 mod ideal;
 mod network;
@@ -17,6 +18,7 @@ mod weights;
 
 pub use coefficients::{Coefficients, coefficients};
 pub use dhariwal_unet::{DhariwalUNet, dhariwal_unet};
+pub use exact::{Exact, exact};
 pub use guidance::{Guidance, GuidedDenoiser, guidance};
 pub use ideal::{Ideal, IdealDenoiser, ideal, ideal_denoiser};
 pub use network::{Network, network};
@@ -35,6 +37,7 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<SongUNet, _>(song_unet).node::<DhariwalUNet, _>(dhariwal_unet);
     engine.node::<Precondition, _>(precondition);
     engine.node::<Network, _>(network).node::<Points, _>(points).node::<Ideal, _>(ideal);
+    engine.node::<Exact, _>(exact);
     engine.node::<Guidance, _>(guidance);
     explain::<Precondition>(engine);
     explain::<Network>(engine);

@@ -16,19 +16,29 @@ use crate::IdealDenoiser;
 #[require(Constant)]
 pub struct Points {
     at: Vec<(f64, f64)>,
+    #[serde(default)]
+    std: f64,
 }
 
 impl Node for Points {
     type Value = Denoiser;
 
     const DOC: &'static str =
-        "The ideal denoiser of a few points in the plane: images of 1x1 pixel and two channels.";
+        "The ideal denoiser of a few points in the plane: images of 1x1 pixel and two channels.\n\
+        With a `std` it is that of a mixture of normal distributions around the points.";
 
-    const FIELDS: &'static [(&'static str, &'static str)] = &[("at", "the points, as `[(x, y), …]`")];
+    const FIELDS: &'static [(&'static str, &'static str)] = &[
+        ("at", "the points, as `[(x, y), …]`"),
+        ("std", "the standard deviation of the data around each, 0 unless given"),
+    ];
 
     fn check(&self) -> Result<(), Mistake> {
         if self.at.is_empty() {
             return Err(Mistake::new("at", "there are no points, and nothing can be near to none of them"));
+        }
+        if !(self.std >= 0.0 && self.std.is_finite()) {
+            let what = format!("`std` must be a finite number from 0 on, not {}", self.std);
+            return Err(Mistake::new("std", what));
         }
         let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
         match self.at.iter().position(|point| !finite(point)) {
@@ -48,5 +58,6 @@ impl Node for Points {
 pub fn points(this: This<Points>, names: Query<&Name>, compute: Compute) -> Result<Denoiser> {
     let numbers: Vec<f64> = this.at.iter().flat_map(|(x, y)| [*x, *y]).collect();
     let points = compute.upload(&Array::new([this.at.len(), 2], numbers))?;
-    Ok(Denoiser(Arc::new(IdealDenoiser::new(names.get(this.node())?, [1, 1, 2].into(), points))))
+    let ideal = IdealDenoiser::new(names.get(this.node())?, [1, 1, 2].into(), points);
+    Ok(Denoiser(Arc::new(ideal.around(this.std))))
 }

@@ -52,6 +52,7 @@ pub fn plugin(engine: &mut Engine) {
     denoise::plugin(engine);
     sampler::plugin(engine);
     train::plugin(engine);
+    plots::plugin(engine);
     values::plugin(engine);
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use pipeline::{Engine, Port};
-use ports::{Denoised, Gradients, Images, Labels, Machine, Parameters, Seeds, Sigmas, Step, Times};
+use ports::{Denoised, Gradients, Images, Labels, Machine, Parameters, Seeds, Sigmas, Step, Table, Times};
 use tensor::{Device, Tensor};
 
 /// The numbers of one value.
@@ -72,5 +72,9 @@ pub(crate) fn plugin(engine: &mut Engine) {
         .add::<Gradients>(|gradients, device| Numbers::of(&gradients.arena, device))
         .add::<Times>(|times, _| Ok(Numbers::list(times.t.clone())))
         .add::<Seeds>(|seeds, _| Ok(Numbers::list(seeds.ids.iter().map(|seed| *seed as f64).collect())))
+        .add::<Table>(|table, _| {
+            let numbers = table.columns().iter().filter_map(|column| table.numbers(column).ok());
+            Ok(Numbers::list(numbers.flatten().collect()))
+        })
         .add::<Step>(|step, _| Ok(Numbers::list(vec![step.from, step.to])));
 }

@@ -28,3 +28,9 @@ pub const MIRROR: u32 = 9;
 pub const BROWNIAN: u32 = 10;
 /// What augmentation does to each training image, a lane a transformation.
 pub const AUGMENT: u32 = 11;
+/// The uniform noise within the steps of quantised training images.
+pub const DEQUANTIZE: u32 = 12;
+/// The vectors that estimate the trace of a denoiser's Jacobian, a lane a vector.
+pub const PROBE: u32 = 13;
+/// The noise of images on which a loss is measured, not trained.
+pub const EVALUATION: u32 = 14;

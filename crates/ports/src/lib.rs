@@ -9,6 +9,7 @@ mod labels;
 mod networks;
 mod run;
 mod steps;
+mod table;
 
 pub use compute::{Compute, Machine};
 pub use explain::{Curve, Explain, Explainers, Fact, Others, explain};
@@ -21,11 +22,25 @@ pub use networks::{
 };
 pub use run::{Run, RunFolder};
 pub use steps::{Step, Times};
+pub use table::{Cell, Table};
 
 use pipeline::{After, Engine, port};
 
 port!(Shown: Images or Denoised);
-port!(Images, Sigmas, Labels, AugmentLabels, Denoised, Step, Times, Seeds, Parameters, Denoiser, Gradients);
+port!(
+    Images,
+    Sigmas,
+    Labels,
+    AugmentLabels,
+    Denoised,
+    Step,
+    Times,
+    Seeds,
+    Parameters,
+    Denoiser,
+    Gradients,
+    Table
+);
 
 /// Declares every port, what checkpoints keep of them, and the metrics that wait for a device.
 pub fn plugin(engine: &mut Engine) {
@@ -36,8 +51,14 @@ pub fn plugin(engine: &mut Engine) {
         .port::<AugmentLabels>()
         .port::<Denoised>()
         .port::<Step>();
-    engine.port::<Times>().port::<Seeds>().port::<Parameters>().port::<Denoiser>().port::<Gradients>();
-    engine.keep::<Seeds>().keep::<Parameters>();
+    engine
+        .port::<Times>()
+        .port::<Seeds>()
+        .port::<Parameters>()
+        .port::<Denoiser>()
+        .port::<Gradients>()
+        .port::<Table>();
+    engine.keep::<Seeds>().keep::<Parameters>().keep::<Table>();
     engine.world.init_resource::<Gauges>();
     engine.add_systems(After, read_gauges);
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::History;
 use crate::brownian::{SEEDS, brownian_noise};
 use crate::multistep::{Advance, Answers, DENOISED, X, check_noise};
+use crate::place::only_downwards;
 
 /// Settings of ancestral sampling.
 #[derive(Component, Deserialize)]
@@ -65,6 +66,7 @@ pub fn ancestral(
         return Ok(arrived);
     }
     let over = [advance.step.sigma(), advance.to()];
+    only_downwards(over)?;
     let mut update = diffusion::ancestral(over[0], over[1], this.eta);
     update.noise *= this.noise;
     let noise = match update.noise > 0.0 {

@@ -7,7 +7,7 @@ use ports::{Compute, Denoiser, Explain, Fact, Images, Others, Seeds, Step};
 use serde::Deserialize;
 use tensor::{Bindings, Distribution, Graph, Value};
 
-use crate::place::{moved, place};
+use crate::place::{moved, only_downwards, place};
 
 /// Settings of the churn.
 #[derive(Component, Deserialize)]
@@ -104,6 +104,9 @@ pub fn churn(
     let hat = raised(place(x)?, churn, denoisers.maybe(this.by)?);
     if hat.at == at {
         return Ok(moved(x, x.pixels.clone(), hat));
+    }
+    if hat.restart.is_none() {
+        only_downwards([at, hat.to].map(|t| path.sigma(t)))?;
     }
     let shape = x.pixels.shape();
     let keys = keys(&seeds.get(this.seeds)?.ids, x, stream::CHURN, index as u64)?;

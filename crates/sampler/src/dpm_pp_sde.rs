@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::History;
 use crate::brownian::{SEEDS, brownian_noise};
 use crate::multistep::{Advance, Answers, DENOISED, X, check_noise, check_order};
+use crate::place::only_downwards;
 
 /// Settings of the solver.
 #[derive(Component, Deserialize)]
@@ -76,9 +77,10 @@ pub fn dpm_pp_sde(
     if let Some(arrived) = advance.trivial() {
         return Ok(arrived);
     }
+    let over = [advance.step.sigma(), advance.to()];
+    only_downwards(over)?;
     let mut update = diffusion::dpm_pp_sde(&advance.levels(), advance.to(), this.eta);
     update.noise *= this.noise;
-    let over = [advance.step.sigma(), advance.to()];
     let noise = match update.noise > 0.0 {
         true => Some(brownian_noise(&seeds.get(this.seeds)?.ids, x, over, this.eta, &mut compute)?),
         false => None,

@@ -36,7 +36,7 @@ impl Node for Euler {
         (
             "alpha",
             "how much of the step to take for a `Heun` that follows: 1 unless given, 1/2 for the midpoint method, 2/3 \
-             for Ralston's; the last step is taken whole",
+             for Ralston's; a step to σ = 0 is taken whole",
         ),
     ];
 
@@ -90,7 +90,7 @@ pub fn euler(
 
 /// Where the part `alpha` of a step ends.
 fn end(step: Step, alpha: f64) -> Result<f64> {
-    if alpha == 1.0 || step.is_last() {
+    if alpha == 1.0 || step.to == 0.0 {
         return Ok(step.to);
     }
     let end = step.at + alpha * (step.to - step.at);

@@ -25,7 +25,8 @@ impl Node for Heun {
     const DOC: &'static str = "Repeats a step with the mean of the slopes at its ends \
         (Algorithm 2, lines 9 to 12).\n\
         Where the `Euler` before it took the part `alpha` of the step, this completes the other methods of second \
-        order (Algorithm 3). The last step, which ends at σ = 0, stays as Euler's method took it.";
+        order (Algorithm 3). A step that ends at σ = 0 stays as Euler's method took it, and one of no length, between levels \
+        that a network rounds to one, leaves images as they are.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("x", "the images at the start of the step, noise added"),
@@ -63,12 +64,18 @@ pub fn heun(
 ) -> Result<Images> {
     let (x, part) = (images.get(this.x)?, images.get(this.euler)?);
     let (from, step) = (start(x)?, place(part)?);
-    if step.is_last() {
+    if step.to == 0.0 {
         return Ok(part.clone());
     }
     let (first, second) = (denoised.get(this.first)?, denoised.get(this.second)?);
     let shape = x.pixels.shape();
+    let asked = step.evaluations + second.evaluations;
+    let end = Step { at: step.to, evaluations: asked, ..step };
     let h = step.to - from.at;
+    // Two time steps that a network rounded to one noise level; the part of it that `Euler` took is unknown, 0/0.
+    if h == 0.0 {
+        return Ok(moved(part, x.pixels.clone(), end));
+    }
     let bindings = Bindings::new().tensor("x_hat", &x.pixels).tensor("first", &first.pixels);
     let bindings = bindings.tensor("x", &part.pixels).tensor("second", &second.pixels);
     let bindings = Slope::bind(bindings, "t_hat", from.path, from.at);
@@ -82,6 +89,5 @@ pub fn heun(
         let corrected = heun_step(graph, (x_hat, first, before), (x, second, after), scalars);
         graph.output("x", corrected);
     })?;
-    let asked = step.evaluations + second.evaluations;
-    Ok(moved(part, outputs.take("x")?, Step { at: step.to, evaluations: asked, ..step }))
+    Ok(moved(part, outputs.take("x")?, end))
 }

@@ -9,8 +9,11 @@ mod deis;
 mod denoise;
 mod dpm_pp;
 mod dpm_pp_sde;
+mod edit;
 mod euler;
 mod evaluations;
+mod even_latents;
+mod fixed_level;
 mod heun;
 mod ipndm;
 mod latents;
@@ -23,6 +26,7 @@ mod sinks;
 mod slope;
 mod time_steps;
 mod trajectory;
+mod truncation;
 mod unipc;
 
 pub use ancestral::{Ancestral, ancestral};
@@ -33,8 +37,14 @@ pub use deis::{Deis, deis};
 pub use denoise::{Denoise, denoise};
 pub use dpm_pp::{DpmPP, dpm_pp};
 pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
+pub use edit::{
+    EachClass, Hole, Hutchinson, Inpaint, Likelihood, LogLikelihood, Rmse, Slerp, Trace, Upwards, each_class,
+    hutchinson, inpaint, likelihood, rmse, slerp, slerp_weights, trace, upwards,
+};
 pub use euler::{Euler, euler, euler_step};
 pub use evaluations::tell_evaluations;
+pub use even_latents::{EvenLatents, even_latents};
+pub use fixed_level::{FixedLevel, fixed_level};
 pub use heun::{Heun, Point, heun, heun_step};
 pub use ipndm::{Ipndm, ipndm};
 pub use latents::{Latents, latent, latents};
@@ -46,12 +56,15 @@ pub use sinks::{Grid, Png, Tiles, bytes, grid, png};
 pub use slope::Slope;
 pub use time_steps::{TimeSteps, time_steps};
 pub use trajectory::{Trajectory, trajectory};
+pub use truncation::{Truncation, truncation};
 pub use unipc::{Corrected, UniPC, unipc};
 
-use pipeline::{After, Engine};
+use pipeline::{After, Engine, port};
 use ports::explain;
 
-/// The kinds of Algorithm 2, those of other solvers, and those that write pictures.
+port!(Trace);
+
+/// The kinds of Algorithm 2, those of other solvers, those that edit images and measure likelihood, and those that write pictures.
 pub fn plugin(engine: &mut Engine) {
     engine.node::<TimeSteps, _>(time_steps).node::<Batches, _>(batches).node::<Latents, _>(latents);
     engine.node::<Trajectory, _>(trajectory).node::<Churn, _>(churn).node::<Denoise, _>(denoise);
@@ -59,9 +72,16 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<Lms, _>(lms).node::<Deis, _>(deis).node::<Ipndm, _>(ipndm).node::<UniPC, _>(unipc);
     engine.node::<DpmPP, _>(dpm_pp).node::<DpmPPSde, _>(dpm_pp_sde).node::<Ancestral, _>(ancestral);
     engine.node::<Restart, _>(restart);
+    engine.node::<EvenLatents, _>(even_latents).node::<FixedLevel, _>(fixed_level);
+    engine.node::<Truncation, _>(truncation);
+    engine.node::<Upwards, _>(upwards).node::<Slerp, _>(slerp).node::<EachClass, _>(each_class);
+    engine.node::<Inpaint, _>(inpaint).node::<Rmse, _>(rmse);
+    engine.port::<Trace>().node::<Hutchinson, _>(hutchinson).node::<Likelihood, _>(likelihood);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
     explain::<TimeSteps>(engine);
     explain::<Restart>(engine);
+    explain::<Upwards>(engine);
+    explain::<Hutchinson>(engine);
     explain::<Trajectory>(engine);
     explain::<Churn>(engine);
     explain::<Denoise>(engine);

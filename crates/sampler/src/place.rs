@@ -23,6 +23,14 @@ pub(crate) fn start(images: &Images) -> Result<Step> {
     Ok(step)
 }
 
+/// Refuses a way up for what adds noise as it goes.
+pub(crate) fn only_downwards([from, to]: [f64; 2]) -> Result<()> {
+    if to <= from {
+        return Ok(());
+    }
+    Err("noise is added on the way down only; go up by a solver of the ODE, such as `Heun`".into())
+}
+
 /// The same images at another time.
 pub(crate) fn moved(images: &Images, pixels: Tensor, step: Step) -> Images {
     Images { pixels, sigma: Sigma::Same(step.sigma()), step: Some(step), ..images.clone() }

@@ -85,7 +85,8 @@ impl TimeSteps {
         let in_order = !matches!(self.schedule, Schedule::Vp { epsilon_s } if epsilon_s >= 1.0);
         let times = levels[..self.steps].iter().map(|sigma| path.time(round(*sigma)));
         let t: Vec<f64> = times.chain([0.0]).collect();
-        // Neighbours may be rounded to one level.
+        // Neighbours may be rounded to one level. They stay: the paper's N and NFE count such steps, and `Churn` has a use
+        // for them.
         if in_order && t.is_sorted_by(|a, b| a >= b) && t[0].is_finite() && t[self.steps - 1] > 0.0 {
             return Ok(Times { t, path, restarts: BTreeMap::new() });
         }

@@ -21,20 +21,21 @@ pub struct Trajectory {
 impl Node for Trajectory {
     type Value = (Images, Step);
 
-    const DOC: &'static str = "Images on their way down the time steps, one step a tick \
+    const DOC: &'static str = "Images on their way along the time steps, one step a tick \
         (Algorithm 2, line 3).\n\
         A batch begins at `start`, and goes on from where the solver took it on the tick before.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         (
             "start",
-            "the images at the first time step; where they come in batches of seeds, each is walked in turn",
+            "the images at the first time step, `Latents` or what another trajectory has come to; where they come in \
+             batches of seeds, each is walked in turn",
         ),
         (
             "next",
             "the last node of a step: a `Heun`, or the `Euler` of a first-order sampler, or another solver",
         ),
-        ("times", "the time steps"),
+        ("times", "the time steps: those of a way down, or `Upwards`"),
     ];
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
@@ -107,9 +108,9 @@ fn arrived(x: &Images, at: f64) -> Result<&Images> {
     Err(format!("{what}; after an `Euler` with an `alpha`, `next` has to be a `Heun`").into())
 }
 
-/// Takes images to the scale of the first step.
+/// Takes images to the scale of the first step; those that another trajectory has brought have one already.
 fn enter(start: &Images, step: Step, compute: &mut Compute) -> Result<Images> {
-    let scale = step.path.scale(step.at);
+    let scale = step.path.scale(step.at) / start.scale();
     if scale == 1.0 {
         return Ok(moved(start, start.pixels.clone(), step));
     }

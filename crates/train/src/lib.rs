@@ -6,6 +6,7 @@ mod corrupt;
 mod ema;
 mod gradient;
 mod inverse_normal;
+mod levels;
 mod log_normal;
 mod log_uniform;
 mod loss;
@@ -23,6 +24,7 @@ pub use checkpoint::{Checkpoint, Due, checkpoint, write_checkpoints};
 pub use corrupt::{Corrupt, corrupt, corrupt_graph};
 pub use ema::{Ema, ema, ema_graph};
 pub use gradient::{Gradient, Scaling, gradient};
+pub use levels::{Levels, levels};
 pub use log_normal::{LogNormal, log_normal, log_normal_graph};
 pub use log_uniform::{LogUniform, log_uniform, log_uniform_graph};
 pub use loss::{gradient_graph, mean_loss_graph, parameter_gradients, weighted_squared_error};
@@ -38,6 +40,7 @@ use ports::explain;
 /// Teaches the kinds of this crate, what checkpoints keep of them, and writing checkpoints.
 pub fn plugin(engine: &mut Engine) {
     engine.node::<LogNormal, _>(log_normal).node::<LogUniform, _>(log_uniform);
+    engine.node::<Levels, _>(levels);
     engine.node::<VpUniform, _>(vp_uniform).node::<Corrupt, _>(corrupt).node::<Gradient, _>(gradient);
     engine.node::<Adam, _>(adam).node::<Ema, _>(ema);
     engine.node::<Checkpoint, _>(checkpoint).node::<Until, _>(until);

@@ -4,7 +4,7 @@ use crate::small::{numbers, sample, wire};
 use crate::solvers::{EULER, HEUN, MIXTURE, NORMAL, pipeline, plain};
 
 /// dx/dσ = (x - D) / σ from σ = `from` to `to`, by many steps of Runge's and Kutta's method in ln σ.
-fn exact(denoise: impl Fn(f64, f64) -> f64, x: f64, from: f64, to: f64) -> f64 {
+pub fn exact(denoise: impl Fn(f64, f64) -> f64, x: f64, from: f64, to: f64) -> f64 {
     let steps = 4_000;
     let h = (to / from).ln() / steps as f64;
     let slope = |x: f64, log: f64| x - denoise(x, log.exp());

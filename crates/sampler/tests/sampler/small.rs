@@ -22,6 +22,9 @@ pub struct Normal {
     classes: usize,
     #[serde(default)]
     sigma_min: f64,
+    /// Knows noise levels that are powers of this only, as a network of iDDPM knows some only.
+    #[serde(default)]
+    powers: Option<f64>,
 }
 
 impl Node for Normal {
@@ -45,6 +48,10 @@ impl Denoise for Normal {
 
     fn sigma_range(&self) -> (f64, f64) {
         (self.sigma_min, f64::INFINITY)
+    }
+
+    fn round_sigma(&self, sigma: f64) -> f64 {
+        self.powers.map_or(sigma, |base| base.powf(sigma.log(base).round()))
     }
 
     fn build(&self, graph: &mut Graph, query: &Question) -> Value {
@@ -154,20 +161,33 @@ impl Denoise for Mixture {
     }
 }
 
-/// Images of one pixel, of one noise level or of a level each.
+/// Images of one pixel, of one channel unless given, of one noise level or of a level each.
 #[derive(Component, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noisy {
     pixels: Vec<f64>,
     levels: Vec<f64>,
+    #[serde(default = "one")]
+    channels: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Node for Noisy {
     type Value = Images;
+
+    fn shapes(&self, _: &Inputs) -> Result<Shapes, Mistake> {
+        // Images of one channel keep their shape to themselves, for tests of what is found out only when they come.
+        let shape = (self.channels > 1).then(|| Shape::from([1, 1, self.channels]));
+        Ok(Shapes::of::<Images>(shape))
+    }
 }
 
 fn noisy(this: This<Noisy>, compute: Compute) -> Result<Images> {
-    let pixels = compute.upload(&Array::new([this.pixels.len(), 1, 1, 1], this.pixels.clone()))?;
+    let shape = [this.pixels.len() / this.channels, 1, 1, this.channels];
+    let pixels = compute.upload(&Array::new(shape, this.pixels.clone()))?;
     let sigma = match this.levels[..] {
         [level] => Sigma::Same(level),
         _ => Sigma::Each(compute.upload(&Array::new([this.levels.len()], this.levels.clone()))?),
