@@ -109,7 +109,7 @@ impl<'a> Numbers<'a> {
         match (self, to) {
             (Numbers::F32(from), NumbersMut::F32(to)) => to.copy_from_slice(from),
             (Numbers::Bf16(from), NumbersMut::Bf16(to)) => to.copy_from_slice(from),
-            (from, to) => level.run(Copy { from, to }),
+            (from, to) => level.run(Convert { from, to }),
         }
     }
 }
@@ -206,12 +206,12 @@ impl<'a> SharedNumbers<'a> {
     }
 }
 
-struct Copy<'a, 'b> {
+struct Convert<'a, 'b> {
     from: Numbers<'a>,
     to: NumbersMut<'b>,
 }
 
-impl Kernel for Copy<'_, '_> {
+impl Kernel for Convert<'_, '_> {
     type Output = ();
 
     #[inline(always)]
