@@ -57,13 +57,13 @@ fn main() {
         let (w, scale) = (numbers(taps * cin * cout), numbers(n * cin));
         let (mut y, mut dx) = (vec![0.0; pixels * cout], vec![0.0; pixels * cin]);
         let flops = 2.0 * (pixels * taps * cin * cout) as f64;
-        let sources = [Source { x: &x, channels: cin }];
+        let sources = [Source { x: (&x).into(), channels: cin }];
         let plain = Load::plain(&sources);
         let affine = Some(Affine { scale: &scale, shift: &scale });
         let normed = Load { affine, silu: true, ..plain };
         let forward = best(flops, || conv(&mut pool, shape, &plain, &w, &Store::plain(), &mut y));
         let silu = best(flops, || conv(&mut pool, shape, &normed, &w, &Store::plain(), &mut y));
-        let gradients = [Source { x: &dy, channels: cout }];
+        let gradients = [Source { x: (&dy).into(), channels: cout }];
         let plain = Load::plain(&gradients);
         let dgrad =
             best(flops, || conv_input_gradient(&mut pool, shape, &plain, &w, &Store::plain(), &mut dx));
@@ -110,7 +110,7 @@ fn others(pool: &mut Pool) {
         let (x, dy, qkv) = (numbers(pixels * c), numbers(pixels * c), numbers(pixels * 3 * c));
         let (mut y, mut dqkv) = (vec![0.0; pixels * c], vec![0.0; pixels * 3 * c]);
         let (mut stats, mut sums) = (vec![0.0; n * norm.groups * 2], vec![0.0; n * 2 * c]);
-        let sources = [Source { x: &x, channels: c }];
+        let sources = [Source { x: (&x).into(), channels: c }];
         let scale = numbers(n * c);
         let load = Load {
             affine: Some(Affine { scale: &scale, shift: &scale }),
@@ -126,9 +126,11 @@ fn others(pool: &mut Pool) {
         print!("{:10.0}", each(best(elements, || group_stats(pool, norm, &sources, 1e-5, &mut stats))));
         print!("{:10.0}", each(best(elements, || load_images(pool, [n, size, size], &load, &mut y))));
         print!("{:10.0}", each(best(elements, || load_images(pool, [n, size, size], &dropped, &mut y))));
-        let backward = Backward { norm, load, stats: &stats, dy: &dy };
-        let mut gradient = [SourceGradient { dx: &mut y, residual: None, scale: 1.0 }];
-        let both = || norm_backward(pool, backward, &mut sums, &mut gradient);
+        let backward = Backward { norm, load, stats: &stats, dy: (&dy).into() };
+        let both = || {
+            let gradient = vec![SourceGradient { dx: (&mut y).into(), residual: None, scale: 1.0 }];
+            norm_backward(pool, backward, &mut sums, gradient)
+        };
         print!("{:10.0}", each(best(elements, both)));
         if size <= 16 {
             let shape = Attention { n, pixels: size * size, c, heads: 1 };

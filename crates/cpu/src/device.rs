@@ -95,6 +95,11 @@ impl Device for Cpu {
         Ok(Array { shape: tensor.shape().clone(), data })
     }
 
+    /// As bf16: each in the upper half of a word.
+    fn stores_halves(&self) -> bool {
+        true
+    }
+
     fn profile(&self) -> Result<()> {
         self.lock().profile = Some(Profile::default());
         Ok(())

@@ -9,6 +9,7 @@ mod norm;
 mod operands;
 mod products;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,9 +19,10 @@ use tensor::{
     Step, Tensor, Value,
 };
 
-use crate::Pool;
+use crate::kernels::numbers::{Numbers, NumbersMut};
 use crate::memory::Buffer;
 use crate::tape::Tape;
+use crate::{Level, Pool};
 
 /// What is made once for a program.
 pub(crate) struct Prepared {
@@ -168,7 +170,7 @@ impl<'a> Run<'a> {
             Op::AttentionGradient { heads } => self.attention_gradient(pool, inputs, *heads, out),
             Op::Concat { axis } => self.concat(pool, inputs, *axis, out),
             Op::Slice { axis, start, .. } => self.slice(pool, inputs[0], *axis, *start, out),
-            Op::Pad { amounts } => self.pad(inputs[0], amounts, out),
+            Op::Pad { amounts } => self.pad(pool.level(), inputs[0], amounts, out),
             Op::Transpose { permutation } => self.transpose(inputs[0], permutation, out),
             Op::Random { distribution, lane } => self.random(pool, *distribution, *lane, inputs[0], out),
             op => unreachable!("{op:?} is no step of its own"),
@@ -192,11 +194,35 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether a value has 16 bits: only where the program keeps it to itself.
+    fn is_half(&self, value: Value) -> bool {
+        self.program.graph.operation(value).half && matches!(self.program.place(value), Place::Scratch { .. })
+    }
+
     /// The numbers of a value.
-    fn numbers(&self, value: Value) -> &'a [f32] {
+    fn numbers(&self, value: Value) -> Numbers<'a> {
+        let (start, len) = (self.pointer(value), self.shape(value).len());
         // SAFETY: the plan gives values that are needed at the same time different memory, so nobody writes to what a
         // step reads; an elementwise step that writes over its operand goes through `elementwise`, in step with it.
-        unsafe { std::slice::from_raw_parts(self.pointer(value), self.shape(value).len()) }
+        unsafe {
+            match self.is_half(value) {
+                true => Numbers::Bf16(std::slice::from_raw_parts(start.cast(), len)),
+                false => Numbers::F32(std::slice::from_raw_parts(start, len)),
+            }
+        }
+    }
+
+    /// The numbers of a value in 32 bits. Those that are stored in 16 are copied: networks have few such values that
+    /// their kernels do not read as they are.
+    fn floats(&self, level: Level, value: Value) -> Cow<'a, [f32]> {
+        match self.numbers(value) {
+            Numbers::F32(numbers) => Cow::Borrowed(numbers),
+            halves => {
+                let mut floats = vec![0.0; halves.len()];
+                halves.copy_to(level, NumbersMut::F32(&mut floats));
+                Cow::Owned(floats)
+            }
+        }
     }
 
     /// The keys of random numbers.
@@ -215,7 +241,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Where a step writes, as a slice.
+    /// Where a step writes.
+    fn stored(&self, made: &Made) -> NumbersMut<'a> {
+        if made.into.is_some() || !self.is_half(made.value) {
+            return NumbersMut::F32(self.result(made));
+        }
+        let (start, len) = (self.pointer(made.value), self.shape(made.value).len());
+        // SAFETY: see `numbers`.
+        NumbersMut::Bf16(unsafe { std::slice::from_raw_parts_mut(start.cast(), len) })
+    }
+
+    /// Where a step writes what always has 32 bits.
     #[allow(clippy::mut_from_ref)] // steps run one after another, and each writes to memory that none of its inputs is in
     fn result(&self, made: &Made) -> &'a mut [f32] {
         // SAFETY: see `numbers`.

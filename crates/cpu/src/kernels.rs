@@ -8,6 +8,7 @@ pub mod gemm;
 pub mod load;
 pub mod math;
 pub mod norm;
+pub mod numbers;
 mod pack;
 pub(crate) mod pointer;
 pub mod random;

@@ -159,6 +159,80 @@ pub trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
+    /// Numbers in bf16: the upper halves of their words.
+    ///
+    /// # Safety
+    /// `from` must point at `LANES` numbers.
+    unsafe fn load_bf16(self, from: *const u16) -> Self::F;
+
+    /// The lower halves of words between -2^15 and 2^15.
+    ///
+    /// # Safety
+    /// `to` must point at `LANES` numbers.
+    unsafe fn store_shorts(self, to: *mut u16, x: Self::I);
+
+    /// The first `len` numbers; zeros follow.
+    ///
+    /// # Safety
+    /// `from` must point at `len` numbers, `len <= LANES`.
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, from: *const u16, len: usize) -> Self::F {
+        let mut lanes = [0; 16];
+        // SAFETY: `len` numbers are there, and 16 lanes are enough for every level.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), len);
+            self.load_bf16(lanes.as_ptr())
+        }
+    }
+
+    /// # Safety
+    /// `to` must point at `len` numbers, `len <= LANES`.
+    #[inline(always)]
+    unsafe fn store_shorts_part(self, to: *mut u16, x: Self::I, len: usize) {
+        let mut lanes = [0; 16];
+        // SAFETY: `len` numbers are there, and 16 lanes are enough for every level.
+        unsafe {
+            self.store_shorts(lanes.as_mut_ptr(), x);
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, len);
+        }
+    }
+
+    /// The nearest bf16, to even between two, in the lower halves of words; NaN stays NaN.
+    #[inline(always)]
+    fn to_bf16(self, x: Self::F) -> Self::I {
+        let bits = self.bits(x);
+        let odd = self.and(self.shift_right::<16>(bits), self.splat_int(1));
+        let rounded = self.add_int(self.add_int(bits, self.splat_int(0x7fff)), odd);
+        let rounded = self.select(self.eq(x, x), self.reinterpret(rounded), self.splat(f32::NAN));
+        self.shift_right::<16>(self.bits(rounded))
+    }
+
+    /// The vector at `x[i..]` of bf16; zeros follow where the slice ends.
+    #[inline(always)]
+    fn read_bf16(self, x: &[u16], i: usize) -> Self::F {
+        let x = &x[i..];
+        // SAFETY: as many numbers are read as there are.
+        unsafe {
+            match x.len() >= Self::LANES {
+                true => self.load_bf16(x.as_ptr()),
+                false => self.load_bf16_part(x.as_ptr(), x.len()),
+            }
+        }
+    }
+
+    /// Writes a vector to `out[i..]` as bf16, as much of it as fits.
+    #[inline(always)]
+    fn write_bf16(self, out: &mut [u16], i: usize, x: Self::F) {
+        let out = &mut out[i..];
+        // SAFETY: as many numbers are written as there are places.
+        unsafe {
+            match out.len() >= Self::LANES {
+                true => self.store_shorts(out.as_mut_ptr(), self.to_bf16(x)),
+                false => self.store_shorts_part(out.as_mut_ptr(), self.to_bf16(x), out.len()),
+            }
+        }
+    }
+
     /// The vector at `x[i..]`; zeros follow where the slice ends.
     #[inline(always)]
     fn read(self, x: &[f32], i: usize) -> Self::F {

@@ -13,7 +13,8 @@ fn deviation(found: &Array, expected: &Array) -> f64 {
         .iter()
         .zip(&expected)
         .map(|(a, b)| if a == b { 0.0 } else { (a - b).abs() / rms })
-        .fold(0.0, f64::max)
+        // NaN has to count.
+        .fold(0.0, |most, next| if next <= most { most } else { next })
 }
 
 #[test]
@@ -28,6 +29,25 @@ fn every_operation_agrees_with_the_reference_on_every_level() {
                 let error = deviation(found, expected);
                 // 2e-5: a thousand roundings of 6e-8 at most, in random directions, and cancellation in norms.
                 assert!(error <= 2e-5, "{level:?}: `{name}` of {} is off by {error:.1e}", row.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_in_halves_agrees_with_the_reference_on_every_level() {
+    for level in Level::available() {
+        let cpu = Cpu::with_level(2, level);
+        for row in rows().into_iter().map(|row| row.in_halves()) {
+            let expected = row.run(&Reference).unwrap();
+            let found = row.run(&cpu).unwrap();
+            // The terms of a loss cancel: what they are made of is compared.
+            let compared = found.iter().zip(&expected).filter(|((name, _), _)| name != "loss");
+            for ((name, found), (_, expected)) in compared {
+                let error = deviation(found, expected);
+                // A rounding to 8 bits is off by 2^-9 of a number at most; the largest numbers are some times their root
+                // mean square, and inputs, results and gradients are rounded.
+                assert!(error <= 4e-2, "{level:?}: `{name}` of {} is off by {error:.1e}", row.name);
             }
         }
     }
@@ -51,24 +71,28 @@ const PARAMETERS: [(&str, &[usize]); 9] = [
     ("bias1", &[8]),
 ];
 
-/// A residual block down and up again, with everything that fuses, and the gradients of all it reads.
-fn block(graph: &mut Graph, n: usize) {
+/// A residual block down and up again, with everything that fuses, and the gradients of all it reads; in mixed
+/// precision or not.
+fn block(graph: &mut Graph, n: usize, halves: bool) {
     let (x, keys) = (graph.input("x", [n, 8, 8, 8]), graph.keys("keys", n));
     let [w0, w1, skip, b0, b1, gain0, bias0, gain1, bias1] =
         PARAMETERS.map(|(name, shape)| graph.input(name, shape.to_vec()));
     let embedding = graph.input("embedding", [n, 1, 1, 8]);
     let norm = GroupNorm { groups: 2, eps: 1e-6, silu: true, dropout: None };
-    let h = graph.group_norm(x, gain0, bias0, norm);
-    let h = graph.resample(h, Resample::down(&[1.0, 1.0]));
-    let h = graph.conv(h, w0, Some(b0));
-    let h = graph.add(h, embedding);
-    let dropout = Some((tensor::Dropout { p: 0.2, lane: 3 }, keys));
-    let h = graph.group_norm(h, gain1, bias1, GroupNorm { dropout, ..norm });
-    let h = graph.resample(h, Resample::up(&[1.0, 1.0]));
-    let h = graph.conv(h, w1, Some(b1));
-    let s = graph.conv(x, skip, None);
-    let h = graph.add(h, s);
-    let y = graph.scale(h, 0.5f64.sqrt());
+    let build = |graph: &mut Graph| {
+        let h = graph.group_norm(x, gain0, bias0, norm);
+        let h = graph.resample(h, Resample::down(&[1.0, 1.0]));
+        let h = graph.conv(h, w0, Some(b0));
+        let h = graph.add(h, embedding);
+        let dropout = Some((tensor::Dropout { p: 0.2, lane: 3 }, keys));
+        let h = graph.group_norm(h, gain1, bias1, GroupNorm { dropout, ..norm });
+        let h = graph.resample(h, Resample::up(&[1.0, 1.0]));
+        let h = graph.conv(h, w1, Some(b1));
+        let s = graph.conv(x, skip, None);
+        let h = graph.add(h, s);
+        graph.scale(h, 0.5f64.sqrt())
+    };
+    let y = if halves { graph.halves(build) } else { build(graph) };
     graph.output("y", y);
     let loss = graph.map(&[y], |v| v(0).square());
     let loss = graph.sum(loss, &[1, 2, 3]);
@@ -88,7 +112,7 @@ fn block(graph: &mut Graph, n: usize) {
 }
 
 /// The block's outputs and gradients with its batch of `n` in parts.
-fn run_block(device: &dyn Device, n: usize, part: usize) -> Vec<Vec<f64>> {
+fn run_block(device: &dyn Device, n: usize, part: usize, halves: bool) -> Vec<Vec<f64>> {
     let mut weights = Bindings::new();
     let mut sums = Vec::new();
     for (i, (name, shape)) in PARAMETERS.iter().enumerate() {
@@ -105,7 +129,7 @@ fn run_block(device: &dyn Device, n: usize, part: usize) -> Vec<Vec<f64>> {
     for start in (0..n).step_by(part) {
         let rows = start..(start + part).min(n);
         let mut graph = Graph::new();
-        block(&mut graph, rows.len());
+        block(&mut graph, rows.len(), halves);
         let executable = device.prepare(compile(graph)).unwrap();
         let bindings =
             weights.clone().tensor("x", &x.rows(rows.clone())).tensor("keys", &keys.rows(rows.clone()));
@@ -119,21 +143,49 @@ fn run_block(device: &dyn Device, n: usize, part: usize) -> Vec<Vec<f64>> {
     results
 }
 
+fn block_deviations(cpu: &Cpu, halves: bool) -> Vec<f64> {
+    let as_array = |numbers: &Vec<f64>| Array::new([numbers.len()], numbers.clone());
+    let expected = run_block(&Reference, 3, 3, false);
+    let found = run_block(cpu, 3, 3, halves);
+    found.iter().zip(&expected).map(|(a, b)| deviation(&as_array(a), &as_array(b))).collect()
+}
+
 #[test]
 fn a_fused_block_agrees_with_the_reference() {
-    let expected = run_block(&Reference, 3, 3);
-    let found = run_block(&Cpu::new(2), 3, 3);
-    for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        let as_array = |numbers: &Vec<f64>| Array::new([numbers.len()], numbers.clone());
-        let error = deviation(&as_array(found), &as_array(expected));
-        assert!(error < 1e-5, "result {i} is off by {error:.1e}");
+    for (i, error) in block_deviations(&Cpu::new(2), false).iter().enumerate() {
+        assert!(*error < 1e-5, "result {i} is off by {error:.1e}");
     }
+}
+
+#[test]
+fn a_fused_block_in_halves_is_near_the_reference_on_every_level() {
+    for level in Level::available() {
+        for (i, error) in block_deviations(&Cpu::with_level(2, level), true).iter().enumerate() {
+            // Half a dozen roundings to 8 bits in a row, each off by 2^-9 of a number at most.
+            assert!(*error <= 4e-2, "{level:?}: result {i} is off by {error:.1e}");
+            assert!(
+                *error > 1e-5,
+                "{level:?}: result {i} is right to {error:.1e}: nothing was stored in halves"
+            );
+        }
+    }
+}
+
+#[test]
+fn halves_take_half_the_memory() {
+    let scratch = |halves: bool| {
+        let mut graph = Graph::new();
+        block(&mut graph, 2, halves);
+        compile(graph).scratch as f64
+    };
+    let ratio = scratch(true) / scratch(false);
+    assert!((0.5..0.6).contains(&ratio), "{ratio}");
 }
 
 #[test]
 fn a_block_is_fused_into_few_steps() {
     let mut graph = Graph::new();
-    block(&mut graph, 2);
+    block(&mut graph, 2, false);
     let program = compile(graph);
     let plain = |step: &&tensor::Step| {
         matches!(
@@ -149,13 +201,15 @@ fn a_block_is_fused_into_few_steps() {
 #[test]
 fn batches_and_threads_do_not_change_a_bit() {
     for level in Level::available() {
-        let whole = run_block(&Cpu::with_level(2, level), 7, 7);
-        for (threads, part) in [(1, 7), (3, 7), (2, 3), (1, 1)] {
-            assert_eq!(
-                run_block(&Cpu::with_level(threads, level), 7, part),
-                whole,
-                "{threads} threads, parts of {part}"
-            );
+        for halves in [false, true] {
+            let whole = run_block(&Cpu::with_level(2, level), 7, 7, halves);
+            for (threads, part) in [(1, 7), (3, 7), (2, 3), (1, 1)] {
+                assert_eq!(
+                    run_block(&Cpu::with_level(threads, level), 7, part, halves),
+                    whole,
+                    "{threads} threads, parts of {part}, halves: {halves}"
+                );
+            }
         }
     }
 }

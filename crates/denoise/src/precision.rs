@@ -6,7 +6,7 @@ use tensor::Device;
 use unet::{Network, Precision};
 
 /// What fields of that name say of themselves.
-pub(crate) const DOC: &str = "`Mixed` stores activations in 16 bits, on a GPU that can: half the memory, and faster; `Full` unless given";
+pub(crate) const DOC: &str = "`Mixed` stores activations in 16 bits, bf16 on the CPU and f16 on a GPU that can: half the memory, and faster on a GPU; `Full` unless given";
 
 /// The network with its activations stored so.
 ///
@@ -19,8 +19,8 @@ pub(crate) fn stored(
 ) -> Result<Arc<dyn Network>, String> {
     if precision == Precision::Mixed && !device.stores_halves() {
         return Err(format!(
-            "`precision` is `Mixed`, which takes a GPU with 16-bit shaders, and this is `{}`; leave `precision` out, or \
-             take another `--device`: `mollify devices` lists them",
+            "`precision` is `Mixed`, which takes the CPU or a GPU with 16-bit shaders, and this is `{}`; leave `precision` \
+             out, or take `--device cpu` or another GPU: `mollify devices` lists them",
             device.name()
         ));
     }

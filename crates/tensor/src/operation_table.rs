@@ -59,6 +59,21 @@ impl Row {
         Row { has_gradient: false, ..self }
     }
 
+    /// The operation in mixed precision, on inputs that are stored in 16 bits where they are images or sequences.
+    pub fn in_halves(self) -> Self {
+        let build = move |graph: &mut Graph, inputs: &[Value]| {
+            graph.halves(|graph| {
+                let halve = |input: &Value| match graph.operation(*input).dtype {
+                    Dtype::Real if graph.shape(*input).rank() >= 3 => graph.map(&[*input], |v| v(0)),
+                    _ => *input,
+                };
+                let inputs: Vec<Value> = inputs.iter().map(halve).collect();
+                (self.build)(graph, &inputs)
+            })
+        };
+        Row { name: format!("{} in halves", self.name), build: Box::new(build), ..self }
+    }
+
     /// The row's graph: output `y` is the operation; where it has a gradient, `loss` is Σ y · w for an input `w`, and `dN` the
     /// loss's gradient with respect to input N, where it depends on it.
     pub fn graph(&self) -> Graph {

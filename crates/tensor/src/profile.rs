@@ -19,7 +19,7 @@ pub struct Times {
 pub struct Work {
     /// Additions and multiplications of products of matrices and of convolutions, done directly.
     pub flops: f64,
-    /// Read and written when every operand is moved once.
+    /// Read and written when every operand is moved once, halves as such.
     pub bytes: f64,
 }
 
@@ -77,11 +77,14 @@ impl Step {
 
     /// What the step has to do at least.
     pub fn work(&self, graph: &Graph) -> Work {
-        let numbers = |value: &Value| graph.shape(*value).len() as f64;
-        let read: f64 = self.kernel.inputs().iter().map(numbers).sum();
-        let written: f64 = self.outputs.iter().map(|made| numbers(&made.value)).sum();
+        let bytes = |value: &Value| {
+            let each = if graph.operation(*value).half { 2.0 } else { 4.0 };
+            graph.shape(*value).len() as f64 * each
+        };
+        let read: f64 = self.kernel.inputs().iter().map(bytes).sum();
+        let written: f64 = self.outputs.iter().map(|made| bytes(&made.value)).sum();
         let moved = read + written * if self.accumulate { 2.0 } else { 1.0 };
-        Work { flops: self.flops(graph), bytes: 4.0 * moved }
+        Work { flops: self.flops(graph), bytes: moved }
     }
 
     fn flops(&self, graph: &Graph) -> f64 {

@@ -20,7 +20,7 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// The places of all values that steps read or make.
     places: HashMap<Value, Place>,
-    /// Elements of scratch memory that hold whatever is neither bound nor handed out.
+    /// Elements of scratch memory that hold whatever is neither bound nor handed out; two halves take one.
     pub scratch: usize,
 }
 

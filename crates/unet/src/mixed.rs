@@ -13,7 +13,7 @@ use crate::{Inputs, Layout, Network, Parameters};
 pub enum Precision {
     #[default]
     Full,
-    /// In 16 bits, on devices that can store those: half the memory, and faster on a GPU.
+    /// In 16 bits, on devices that can store those: bf16 on the CPU, f16 on GPUs. Half the memory, and faster on a GPU.
     Mixed,
 }
 

@@ -4,8 +4,9 @@ use tensor::{Map, Step};
 
 use super::Run;
 use super::operands::{Evaluator, Target};
-use crate::Pool;
+use crate::kernels::numbers::{Numbers, NumbersMut};
 use crate::tape::{BLOCK, Block, Tape};
+use crate::{Level, Pool};
 
 /// Numbers that a task computes at once.
 const TASK: usize = 64 * BLOCK;
@@ -14,8 +15,7 @@ impl Run<'_> {
     pub(super) fn map(&self, pool: &mut Pool, tape: &Tape, map: &Map, step: &Step) {
         let shape = &map.shape;
         let (operands, level) = (self.operands(map), pool.level());
-        let results: Vec<Target> =
-            step.outputs.iter().map(|made| Target(self.result_pointer(made))).collect();
+        let results: Vec<Target> = step.outputs.iter().map(|made| self.target(made)).collect();
         pool.run(shape.len().div_ceil(TASK), |task, scratch| {
             let mut evaluator = Evaluator::new(level, tape, &operands, scratch);
             let end = ((task + 1) * TASK).min(shape.len());
@@ -23,19 +23,23 @@ impl Run<'_> {
                 let len = BLOCK.min(end - start);
                 evaluator.block(start, len, |formula, block| {
                     // SAFETY: tasks and blocks write to different elements; an operand that lies here has been read.
-                    let to = unsafe { std::slice::from_raw_parts_mut(results[formula].at(start), len) };
-                    write(to, block, step.accumulate);
+                    let to = unsafe { results[formula].numbers_mut(start, len) };
+                    write(level, to, block, step.accumulate);
                 });
             }
         });
     }
 }
 
-fn write(to: &mut [f32], block: Block, accumulate: bool) {
-    match (block, accumulate) {
-        (Block::Number(number), false) => to.fill(number),
-        (Block::Number(number), true) => to.iter_mut().for_each(|to| *to += number),
-        (Block::Numbers(numbers), false) => to.copy_from_slice(numbers),
-        (Block::Numbers(numbers), true) => to.iter_mut().zip(numbers).for_each(|(to, number)| *to += number),
+fn write(level: Level, to: NumbersMut, block: Block, accumulate: bool) {
+    match (block, to) {
+        (Block::Number(number), NumbersMut::F32(to)) if accumulate => {
+            to.iter_mut().for_each(|to| *to += number);
+        }
+        (Block::Numbers(numbers), NumbersMut::F32(to)) if accumulate => {
+            to.iter_mut().zip(numbers).for_each(|(to, number)| *to += number);
+        }
+        (Block::Number(number), mut to) => to.fill(number),
+        (Block::Numbers(numbers), to) => Numbers::F32(numbers).copy_to(level, to),
     }
 }

@@ -38,7 +38,7 @@ impl Run<'_> {
         while let Some(group) = groups.pop() {
             let folding = Folding::new(&shape, group.clone());
             let mut next = vec![0.0; folding.outer * folding.inner];
-            let operands = [Operand::Aligned(Target(folded.as_mut_ptr()))];
+            let operands = [Operand::Aligned(Target::F32(folded.as_mut_ptr()))];
             let accumulate = step.accumulate && groups.is_empty();
             let to = if groups.is_empty() { &mut *result } else { &mut next[..] };
             fold(pool, &Tape::new(&[Expr::Input(0)]), &operands, &folding, by, accumulate, to);

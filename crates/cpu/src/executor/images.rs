@@ -3,7 +3,6 @@
 use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient};
 
 use super::Run;
-use crate::Pool;
 use crate::kernels::conv;
 use crate::kernels::conv_weight::conv_weight_gradient;
 use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
@@ -11,19 +10,20 @@ use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
 use crate::kernels::store::Store as Storing;
 use crate::kernels::warp;
+use crate::{Level, Pool};
 
 impl Run<'_> {
     pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, out: &Made) {
         let [taps, cin, cout] = self.sizes(conv.weight);
         let [n, h, w, _] = self.sizes(out.value);
-        let (affine, sources) = self.sources(&conv.load);
+        let (affine, sources) = self.sources(pool.level(), &conv.load);
         let load = self.loading(&conv.load, &affine, &sources);
         let store = self.storing(&conv.store);
-        let (weights, result) = (self.numbers(conv.weight), self.result(out));
+        let (weights, result) = (self.floats(pool.level(), conv.weight), self.stored(out));
         let size = conv::Conv { n, h, w, cin, cout, taps };
         match conv.transposed {
-            false => conv::conv(pool, size, &load, weights, &store, result),
-            true => conv::conv_input_gradient(pool, size, &load, weights, &store, result),
+            false => conv::conv(pool, size, &load, &weights, &store, result),
+            true => conv::conv_input_gradient(pool, size, &load, &weights, &store, result),
         }
     }
 
@@ -31,7 +31,7 @@ impl Run<'_> {
         let out = &step.outputs[0];
         let [n, h, w, cout] = self.sizes(gradient.dy);
         let [taps, cin, _] = self.sizes(out.value);
-        let (affine, sources) = self.sources(&gradient.load);
+        let (affine, sources) = self.sources(pool.level(), &gradient.load);
         let load = self.loading(&gradient.load, &affine, &sources);
         let result = self.result(out);
         if !step.accumulate {
@@ -55,7 +55,7 @@ impl Run<'_> {
         let taps: Vec<f32> = resample.taps.iter().map(|tap| (tap / sum) as f32).collect();
         let (up, padding, gain) = (resample.up, resample.padding, resample.gain as f32);
         let resample = resample::Resample { up, taps: &taps, padding, gain };
-        resample::resample(pool, self.sizes(x), resample, self.numbers(x), self.result(out));
+        resample::resample(pool, self.sizes(x), resample, self.numbers(x), self.stored(out));
     }
 
     pub(super) fn warp(&self, pool: &mut Pool, [x, places]: [Value; 2], warp: &Warp, out: &Made) {
@@ -63,13 +63,14 @@ impl Run<'_> {
         let half: f64 = taps.iter().sum::<f64>() / 2.0;
         let taps: Vec<f32> = taps.iter().map(|tap| (tap / half) as f32).collect();
         let warp = warp::Warp { size: warp.size, taps: &taps };
-        let (x, places, sizes) = (self.numbers(x), self.numbers(places), self.sizes(x));
-        warp::warp(pool, sizes, warp, x, places, self.result(out));
+        let [images, places] = [x, places].map(|value| self.floats(pool.level(), value));
+        warp::warp(pool, self.sizes(x), warp, &images, &places, self.result(out));
     }
 
     /// The affine form of a load's norm, and what it reads.
-    fn sources(&self, load: &Load) -> (Option<[Vec<f32>; 2]>, [Source<'_>; 1]) {
-        let by = |norm: &Norm| self.affine(load.source, norm.groups, [norm.stats, norm.scale, norm.shift]);
+    fn sources(&self, level: Level, load: &Load) -> (Option<[Vec<f32>; 2]>, [Source<'_>; 1]) {
+        let by =
+            |norm: &Norm| self.affine(level, load.source, norm.groups, [norm.stats, norm.scale, norm.shift]);
         (load.norm.as_ref().map(by), [self.source(load.source)])
     }
 

@@ -3,8 +3,8 @@
 use tensor::{Made, Shape, Value};
 
 use super::Run;
-use crate::Pool;
-use crate::kernels::pointer::Parts;
+use crate::kernels::numbers::{Numbers, NumbersMut};
+use crate::{Level, Pool};
 
 /// Numbers that a task copies at once.
 const TASK: usize = 1 << 16;
@@ -12,15 +12,15 @@ const TASK: usize = 1 << 16;
 impl Run<'_> {
     pub(super) fn concat(&self, pool: &mut Pool, inputs: &[Value], axis: usize, out: &Made) {
         let row = inner(self.shape(out.value), axis);
-        let sources: Vec<(&[f32], usize)> =
+        let level = pool.level();
+        let sources: Vec<(Numbers, usize)> =
             inputs.iter().map(|input| (self.numbers(*input), inner(self.shape(*input), axis))).collect();
-        for_each_part(pool, self.result(out), row, |first, rows| {
-            for (at, to) in rows.chunks_exact_mut(row).enumerate() {
-                let mut to = to;
+        for_each_part(pool, self.stored(out), row, |first, mut rows| {
+            for at in 0..rows.len() / row {
+                let mut start = at * row;
                 for (numbers, part) in &sources {
-                    let (now, later) = to.split_at_mut(*part);
-                    now.copy_from_slice(&numbers[(first + at) * part..][..*part]);
-                    to = later;
+                    numbers.range((first + at) * part, *part).copy_to(level, rows.range(start, *part));
+                    start += part;
                 }
             }
         });
@@ -29,16 +29,17 @@ impl Run<'_> {
     pub(super) fn slice(&self, pool: &mut Pool, input: Value, axis: usize, start: usize, out: &Made) {
         let (row, part) = (inner(self.shape(input), axis), inner(self.shape(out.value), axis));
         let skip = start * inner(self.shape(input), axis + 1);
-        let numbers = self.numbers(input);
-        for_each_part(pool, self.result(out), part, |first, rows| {
-            for (at, to) in rows.chunks_exact_mut(part).enumerate() {
-                to.copy_from_slice(&numbers[(first + at) * row + skip..][..part]);
+        let (numbers, level) = (self.numbers(input), pool.level());
+        for_each_part(pool, self.stored(out), part, |first, mut rows| {
+            for at in 0..rows.len() / part {
+                let from = numbers.range((first + at) * row + skip, part);
+                from.copy_to(level, rows.range(at * part, part));
             }
         });
     }
 
-    pub(super) fn pad(&self, input: Value, amounts: &[(usize, usize)], out: &Made) {
-        let result = self.result(out);
+    pub(super) fn pad(&self, level: Level, input: Value, amounts: &[(usize, usize)], out: &Made) {
+        let mut result = self.stored(out);
         result.fill(0.0);
         let strides = strides(self.shape(out.value));
         let first: usize = amounts.iter().zip(&strides).map(|((before, _), stride)| before * stride).sum();
@@ -46,28 +47,28 @@ impl Run<'_> {
         let numbers = self.numbers(input);
         for_each_row(shape, &strides, |row, at| {
             let len = shape.channels();
-            result[first + at..][..len].copy_from_slice(&numbers[row * len..][..len]);
+            numbers.range(row * len, len).copy_to(level, result.range(first + at, len));
         });
     }
 
     pub(super) fn transpose(&self, input: Value, permutation: &[usize], out: &Made) {
-        let (result, numbers) = (self.result(out), self.numbers(input));
+        let (mut result, numbers) = (self.stored(out), self.numbers(input));
         let from = strides(self.shape(input));
         let strides: Vec<usize> = permutation.iter().map(|axis| from[*axis]).collect();
         let shape = self.shape(out.value);
         let step = strides.last().copied().unwrap_or(1);
         for_each_row(shape, &strides, |row, at| {
-            let to = &mut result[row * shape.channels()..][..shape.channels()];
-            to.iter_mut().enumerate().for_each(|(i, to)| *to = numbers[at + i * step]);
+            let mut to = result.range(row * shape.channels(), shape.channels());
+            (0..to.len()).for_each(|i| to.set(i, numbers.get(at + i * step)));
         });
     }
 }
 
 /// Lets tasks fill a result of rows: the first row's number, and some whole rows.
-fn for_each_part(pool: &mut Pool, result: &mut [f32], row: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
+fn for_each_part(pool: &mut Pool, result: NumbersMut, row: usize, fill: impl Fn(usize, NumbersMut) + Sync) {
     let rows = result.len() / row.max(1);
     let together = (TASK / row.max(1)).clamp(1, rows.max(1));
-    let parts = Parts::new(result);
+    let parts = result.share();
     pool.run(rows.div_ceil(together), |task, _| {
         let first = task * together;
         // SAFETY: tasks have different rows.

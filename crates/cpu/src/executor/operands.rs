@@ -1,8 +1,9 @@
 //! The inputs of formulas: numbers, tensors in step with the result, and tensors that broadcast to it.
 
-use tensor::{Map, Place, Shape, Value};
+use tensor::{Made, Map, Place, Shape, Value};
 
 use super::Run;
+use crate::kernels::numbers::{Numbers, NumbersMut};
 use crate::tape::{BLOCK, Block, Tape};
 use crate::{Level, Scratch};
 
@@ -19,21 +20,35 @@ impl Run<'_> {
             return Operand::Number(self.scalars[&input]);
         }
         let own = self.shape(input);
-        let start = Target(self.pointer(input));
+        let start = match self.is_half(input) {
+            true => Target::Bf16(self.pointer(input).cast()),
+            false => Target::F32(self.pointer(input)),
+        };
         if own.len() == shape.len() {
             return Operand::Aligned(start);
         }
         if own.len() == 1 {
             // SAFETY: there is one number, and nobody writes to it during this step.
-            return Operand::Number(unsafe { *start.0 });
+            return Operand::Number(unsafe { start.numbers(0, 1) }.get(0));
         }
         Operand::Broadcast(start, Walk::new(own, shape))
+    }
+
+    /// Where a formula's results go.
+    pub(super) fn target(&self, made: &Made) -> Target {
+        match made.into.is_none() && self.is_half(made.value) {
+            true => Target::Bf16(self.pointer(made.value).cast()),
+            false => Target::F32(self.result_pointer(made)),
+        }
     }
 }
 
 /// A pointer that tasks share.
 #[derive(Clone, Copy)]
-pub(super) struct Target(pub *mut f32);
+pub(super) enum Target {
+    F32(*mut f32),
+    Bf16(*mut u16),
+}
 
 // SAFETY: tasks read what nobody writes, and write to different elements.
 unsafe impl Send for Target {}
@@ -42,10 +57,27 @@ unsafe impl Sync for Target {}
 
 impl Target {
     /// # Safety
-    /// Element `i` must be there.
-    pub unsafe fn at(self, i: usize) -> *mut f32 {
+    /// The elements must be there, and nobody may write to them.
+    pub unsafe fn numbers<'a>(self, start: usize, len: usize) -> Numbers<'a> {
         // SAFETY: promised.
-        unsafe { self.0.add(i) }
+        unsafe {
+            match self {
+                Target::F32(to) => Numbers::F32(std::slice::from_raw_parts(to.add(start), len)),
+                Target::Bf16(to) => Numbers::Bf16(std::slice::from_raw_parts(to.add(start), len)),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The elements must be there, and nobody else may touch them.
+    pub unsafe fn numbers_mut<'a>(self, start: usize, len: usize) -> NumbersMut<'a> {
+        // SAFETY: promised.
+        unsafe {
+            match self {
+                Target::F32(to) => NumbersMut::F32(std::slice::from_raw_parts_mut(to.add(start), len)),
+                Target::Bf16(to) => NumbersMut::Bf16(std::slice::from_raw_parts_mut(to.add(start), len)),
+            }
+        }
     }
 }
 
@@ -76,7 +108,7 @@ impl Walk {
     }
 
     /// Fills `to` with the elements for the result's elements from `start`.
-    fn fill(&self, from: Target, start: usize, to: &mut [f32]) {
+    fn fill(&self, level: Level, from: Target, start: usize, to: &mut [f32]) {
         let (size, step) = *self.axes.last().expect("a broadcast operand has axes");
         let (mut row, mut column) = (start / size, start % size);
         let mut rest = to;
@@ -86,8 +118,8 @@ impl Walk {
             // SAFETY: the walk stays within the operand; its last stride is 0 or 1, as tensors are contiguous.
             unsafe {
                 match step {
-                    0 => now.fill(*from.at(at)),
-                    _ => now.copy_from_slice(std::slice::from_raw_parts(from.at(at), now.len())),
+                    0 => now.fill(from.numbers(at, 1).get(0)),
+                    _ => from.numbers(at, now.len()).copy_to(level, NumbersMut::F32(now)),
                 }
             }
             (rest, row, column) = (later, row + 1, 0);
@@ -110,7 +142,7 @@ pub(super) struct Evaluator<'a> {
     level: Level,
     tape: &'a Tape,
     operands: &'a [Operand],
-    /// A block for each operand, for those that broadcast.
+    /// A block for each operand, for those that broadcast or have 16 bits.
     filled: &'a mut [f32],
     room: &'a mut [f32],
 }
@@ -129,11 +161,15 @@ impl<'a> Evaluator<'a> {
             *input = match operand {
                 Operand::Number(number) => Block::Number(*number),
                 // SAFETY: the operand has the result's length.
-                Operand::Aligned(from) => {
-                    Block::Numbers(unsafe { std::slice::from_raw_parts(from.at(start), len) })
-                }
+                Operand::Aligned(from) => match unsafe { from.numbers(start, len) } {
+                    Numbers::F32(numbers) => Block::Numbers(numbers),
+                    halves => {
+                        halves.copy_to(self.level, NumbersMut::F32(&mut filled[..len]));
+                        Block::Numbers(&filled[..len])
+                    }
+                },
                 Operand::Broadcast(from, walk) => {
-                    walk.fill(*from, start, &mut filled[..len]);
+                    walk.fill(self.level, *from, start, &mut filled[..len]);
                     Block::Numbers(&filled[..len])
                 }
             };

@@ -9,7 +9,7 @@ use crate::kernels::gemm::{Finish, Gemm, View, gemm};
 impl Run<'_> {
     pub(super) fn linear(&self, pool: &mut Pool, inputs: [Value; 2], bias: Value, step: &Step) {
         self.matmul(pool, &inputs, [false; 2], step);
-        add_bias(self.result(&step.outputs[0]), self.numbers(bias));
+        add_bias(self.result(&step.outputs[0]), &self.floats(pool.level(), bias));
     }
 
     pub(super) fn matmul(&self, pool: &mut Pool, inputs: &[Value], transpose: [bool; 2], step: &Step) {
@@ -21,8 +21,9 @@ impl Run<'_> {
             (batch, m) = (1, batch * m);
         }
         let shape = Gemm { batch, m, n: right.columns, k: left.columns };
-        let view = |side: Side, at: usize| side.view(self.numbers(inputs[at]), transpose[at]);
-        gemm(pool, shape, view(left, 0), view(right, 1), finish, self.result(&step.outputs[0]));
+        let numbers = [0, 1].map(|at| self.floats(pool.level(), inputs[at]));
+        let [a, b] = [left.view(&numbers[0], transpose[0]), right.view(&numbers[1], transpose[1])];
+        gemm(pool, shape, a, b, finish, self.result(&step.outputs[0]));
     }
 }
 

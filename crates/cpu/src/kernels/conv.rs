@@ -6,8 +6,8 @@
 
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
+use super::numbers::{NumbersMut, SharedNumbers};
 use super::pack::Weights;
-use super::pointer::Parts;
 use super::store::Store;
 use super::tile::{Registers, products, restore, store};
 use super::winograd;
@@ -40,29 +40,36 @@ impl Conv {
 }
 
 /// `out[n, h, w, cout] = store(load(x) * weights)`, weights `[tap][cin][cout]`.
-pub fn conv(pool: &mut Pool, shape: Conv, load: &Load, weights: &[f32], store: &Store, out: &mut [f32]) {
-    shape.check(weights);
-    let weights =
-        Weights { values: weights, taps: shape.taps, cin: shape.cin, cout: shape.cout, turned: false };
-    run(pool, shape, load, weights, store, out);
-}
-
-/// `dx[n, h, w, cin] = store(load(dy) * turned weights)`: the gradient of the loaded input; `load` reads `dy`.
-pub fn conv_input_gradient(
+pub fn conv<'a>(
     pool: &mut Pool,
     shape: Conv,
     load: &Load,
     weights: &[f32],
     store: &Store,
-    dx: &mut [f32],
+    out: impl Into<NumbersMut<'a>>,
+) {
+    shape.check(weights);
+    let weights =
+        Weights { values: weights, taps: shape.taps, cin: shape.cin, cout: shape.cout, turned: false };
+    run(pool, shape, load, weights, store, out.into());
+}
+
+/// `dx[n, h, w, cin] = store(load(dy) * turned weights)`: the gradient of the loaded input; `load` reads `dy`.
+pub fn conv_input_gradient<'a>(
+    pool: &mut Pool,
+    shape: Conv,
+    load: &Load,
+    weights: &[f32],
+    store: &Store,
+    dx: impl Into<NumbersMut<'a>>,
 ) {
     shape.check(weights);
     let weights =
         Weights { values: weights, taps: shape.taps, cin: shape.cin, cout: shape.cout, turned: true };
-    run(pool, shape, load, weights, store, dx);
+    run(pool, shape, load, weights, store, dx.into());
 }
 
-fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Store, out: &mut [f32]) {
+fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Store, out: NumbersMut) {
     let (cin, cout) = weights.channels();
     load.check(shape.n, shape.h, shape.w);
     assert_eq!(load.channels(), cin, "channels of the input of {shape:?}");
@@ -76,7 +83,7 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
     let [packed] = shared.take([weights.packed_len(lanes)]);
     weights.pack(&mut workers, lanes, packed);
     let cut = Cut::new(shape, cin, weights.panels(lanes), 1, workers.threads());
-    let (level, out) = (workers.level, Parts::new(out));
+    let (level, out) = (workers.level, out.share());
     workers.run(cut.tasks(), |task, scratch| {
         Task { shape, load, weights, packed, store, out, cut, index: task }.run(level, scratch);
     });
@@ -89,7 +96,7 @@ struct Task<'a> {
     weights: Weights<'a>,
     packed: &'a [f32],
     store: &'a Store<'a>,
-    out: Parts<'a, f32>,
+    out: SharedNumbers<'a>,
     cut: Cut,
     index: usize,
 }

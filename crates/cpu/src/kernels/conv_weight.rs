@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::conv::Conv;
 use super::load::{BLOCK, Load, Tile};
+use super::numbers::Numbers;
 use super::pack::Panels;
 use super::pointer::Parts;
 use crate::{Kernel, Level, Pool, Simd};
@@ -19,7 +20,14 @@ use crate::{Kernel, Level, Pool, Simd};
 const WAVE: usize = 1 << 18;
 
 /// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output.
-pub fn conv_weight_gradient(pool: &mut Pool, shape: Conv, load: &Load, dy: &[f32], dw: &mut [f32]) {
+pub fn conv_weight_gradient<'a>(
+    pool: &mut Pool,
+    shape: Conv,
+    load: &Load,
+    dy: impl Into<Numbers<'a>>,
+    dw: &mut [f32],
+) {
+    let dy = dy.into();
     shape.check(dw);
     load.check(shape.n, shape.h, shape.w);
     assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
@@ -34,7 +42,7 @@ pub fn conv_weight_gradient(pool: &mut Pool, shape: Conv, load: &Load, dy: &[f32
 }
 
 /// A task for each sample of a wave, then the sum over samples.
-fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: &[f32], dw: Parts<f32>) {
+fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.weights()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -64,7 +72,7 @@ fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: &[f32], dw: Parts
 }
 
 /// Samples loaded for all to see, then a task for each panel and block of channels.
-fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: &[f32], dw: Parts<f32>) {
+fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.loaded()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -135,9 +143,9 @@ impl Layout {
     }
 
     /// Loads one sample and its gradient.
-    fn load(&self, level: Level, load: &Load, dy: &[f32], sample: usize, [to, room]: [&mut [f32]; 2]) {
+    fn load(&self, level: Level, load: &Load, dy: Numbers, sample: usize, [to, room]: [&mut [f32]; 2]) {
         let image = self.pixels() * self.shape.cout;
-        let dy = &dy[sample * image..][..image];
+        let dy = dy.range(sample * image, image);
         match self.winograd {
             true => self.load_transformed(level, load, dy, sample, [to, room]),
             false => self.load_directly(level, load, dy, sample, [to, room]),

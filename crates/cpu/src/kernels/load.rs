@@ -1,6 +1,7 @@
 //! What a kernel does to images while it reads them: concatenation, normalisation, SiLU, dropout and resampling.
 
 use super::math;
+use super::numbers::Numbers;
 use super::random::Dropout;
 use crate::{Kernel, Simd};
 
@@ -10,7 +11,7 @@ pub(super) const BLOCK: usize = 16;
 /// Images `[n, h, w, channels]`.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    pub x: &'a [f32],
+    pub x: Numbers<'a>,
     pub channels: usize,
 }
 
@@ -87,15 +88,16 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Whether a row of the first source can be used as it lies.
-    fn is_plain(&self) -> bool {
+    /// The first source, where its rows can be used as they lie.
+    #[inline(always)]
+    fn plain_source(&self) -> Option<Numbers<'a>> {
         let changed = self.affine.is_some() || self.silu || self.dropout.is_some() || self.scale != 1.0;
-        self.sources.len() == 1 && !changed
+        (self.resize == Resize::Same && self.sources.len() == 1 && !changed).then(|| self.sources[0].x)
     }
 
     /// Floats of working memory that a row of `w` loaded pixels takes.
     pub(super) fn row_len(&self, w: usize) -> usize {
-        (2 * self.source_size(w) + w) * self.channels()
+        (3 * self.source_size(w) + w) * self.channels()
     }
 
     /// Row `y` of a sample of loaded images `h` x `w`, as `[w, c]`; `room` is of [`Load::row_len`].
@@ -108,17 +110,18 @@ impl<'a> Load<'a> {
         room: &'r mut [f32],
     ) -> &'r [f32] {
         let (c, size) = (self.channels(), [self.source_size(h), self.source_size(w)]);
-        if self.resize == Resize::Same && self.is_plain() {
-            return &self.sources[0].x[(sample * h + y) * w * c..][..w * c];
+        if let Some(x) = self.plain_source() {
+            return x.range((sample * h + y) * w * c, w * c).widened(s, room);
         }
         let (first, count) = match self.resize {
             Resize::Same => (y, 1),
             Resize::Up => (y / 2, 1),
             Resize::Down => (2 * y, 2),
         };
-        let (rows, out) = room.split_at_mut(2 * size[1] * c);
+        let (rows, room) = room.split_at_mut(2 * size[1] * c);
+        let (widened, out) = room.split_at_mut(size[1] * c);
         for (i, row) in rows.chunks_exact_mut(size[1] * c).enumerate().take(count) {
-            self.source_row(s, [sample, first + i], size, row);
+            self.source_row(s, [sample, first + i], size, widened, row);
         }
         match self.resize {
             Resize::Same => return &rows[..w * c],
@@ -130,11 +133,18 @@ impl<'a> Load<'a> {
 
     /// Row `y` of a sample before resizing.
     #[inline(always)]
-    fn source_row<S: Simd>(&self, s: S, [sample, y]: [usize; 2], [h, w]: [usize; 2], row: &mut [f32]) {
+    fn source_row<S: Simd>(
+        &self,
+        s: S,
+        [sample, y]: [usize; 2],
+        [h, w]: [usize; 2],
+        widened: &mut [f32],
+        row: &mut [f32],
+    ) {
         let start = (sample * h + y) * w;
         let mut offset = 0;
         for source in self.sources {
-            let from = &source.x[start * source.channels..][..w * source.channels];
+            let from = source.x.range(start * source.channels, w * source.channels).widened(s, widened);
             self.activate(s, sample, offset, source.channels, from, row);
             offset += source.channels;
         }

@@ -8,6 +8,7 @@ mod backward;
 pub use backward::{Backward, SourceGradient, norm_backward, norm_gradient, norm_sums};
 
 use super::load::{Load, Source};
+use super::numbers::NumbersMut;
 use super::pointer::Parts;
 use crate::{Kernel, Pool, Scratch, Simd};
 
@@ -80,11 +81,12 @@ fn group(stats: &[f32], norm: Norm, sample: usize, channel: usize, c: usize) -> 
 }
 
 /// `out[n, h, w, c] = load(x)`, for the rare case that no kernel can read through the load.
-pub fn load_images(pool: &mut Pool, [n, h, w]: [usize; 3], load: &Load, out: &mut [f32]) {
+pub fn load_images<'a>(pool: &mut Pool, [n, h, w]: [usize; 3], load: &Load, out: impl Into<NumbersMut<'a>>) {
+    let out = out.into();
     load.check(n, h, w);
     let row = w * load.channels();
     assert_eq!(out.len(), n * h * row, "the loaded images");
-    let (level, out) = (pool.level(), Parts::new(out));
+    let (level, out) = (pool.level(), out.share());
     pool.run(n * h, |task, scratch| {
         // SAFETY: one task per row.
         let out = unsafe { out.range(task * row, row) };
@@ -96,7 +98,7 @@ struct LoadRow<'a, 'b> {
     load: &'a Load<'a>,
     at: [usize; 2],
     size: [usize; 2],
-    out: &'a mut [f32],
+    out: NumbersMut<'a>,
     scratch: &'b mut Scratch,
 }
 
@@ -105,8 +107,9 @@ impl Kernel for LoadRow<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let [room] = self.scratch.take([self.load.row_len(self.size[1])]);
-        self.out.copy_from_slice(self.load.row(s, self.at, self.size, room));
+        let LoadRow { load, at, size, out, scratch } = self;
+        let [room, rounded] = scratch.take([load.row_len(size[1]), out.len()]);
+        out.filled(s, rounded, |out| out.copy_from_slice(load.row(s, at, size, room)));
     }
 }
 
@@ -126,18 +129,18 @@ impl Kernel for Stats<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Stats { norm: Norm { h, w, groups, .. }, load, sample, eps, stats, scratch } = self;
         let c = load.channels();
-        let [means, sums] = scratch.take([c, c]);
+        let [means, sums, room] = scratch.take([c, c, w * c]);
         let count = (h * w * (c / groups)) as f64;
         let total = |sums: &[f32], group: usize| -> f64 {
             sums[group * c / groups..][..c / groups].iter().map(|sum| f64::from(*sum)).sum()
         };
         means.fill(0.0);
-        fold::<S, false>(s, load, sample, [h, w], means, sums);
+        fold::<S, false>(s, load, sample, [h, w], means, sums, room);
         for group in 0..groups {
             stats[2 * group] = (total(sums, group) / count) as f32;
             means[group * c / groups..][..c / groups].fill(stats[2 * group]);
         }
-        fold::<S, true>(s, load, sample, [h, w], means, sums);
+        fold::<S, true>(s, load, sample, [h, w], means, sums, room);
         for group in 0..groups {
             stats[2 * group + 1] = (1.0 / (total(sums, group) / count + f64::from(eps)).sqrt()) as f32;
         }
@@ -153,13 +156,15 @@ fn fold<S: Simd, const SQUARE: bool>(
     [h, w]: [usize; 2],
     means: &[f32],
     sums: &mut [f32],
+    room: &mut [f32],
 ) {
     sums.fill(0.0);
     let mut offset = 0;
     for source in load.sources {
         let channels = source.channels;
         let (means, sums) = (&means[offset..][..channels], &mut sums[offset..][..channels]);
-        for row in source.x[sample * h * w * channels..][..h * w * channels].chunks_exact(w * channels) {
+        for y in 0..h {
+            let row = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
             for i in (0..channels).step_by(S::LANES) {
                 let mean = s.read(means, i);
                 let mut acc = [s.splat(0.0); 4];

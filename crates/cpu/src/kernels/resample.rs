@@ -1,6 +1,6 @@
 //! Doubling or halving images with a separable filter.
 
-use super::pointer::Parts;
+use super::numbers::{Numbers, NumbersMut};
 use crate::{Kernel, Pool, Scratch, Simd};
 
 /// Up: zeros between the pixels, then the filter. Down: the filter, then every second pixel. The adjoint of one is the
@@ -41,12 +41,19 @@ impl Resample<'_> {
 }
 
 /// `out[n, h', w', c]` from `x[n, h, w, c]`.
-pub fn resample(pool: &mut Pool, [n, h, w, c]: [usize; 4], resample: Resample, x: &[f32], out: &mut [f32]) {
+pub fn resample<'a>(
+    pool: &mut Pool,
+    [n, h, w, c]: [usize; 4],
+    resample: Resample,
+    x: impl Into<Numbers<'a>>,
+    out: impl Into<NumbersMut<'a>>,
+) {
+    let (x, out) = (x.into(), out.into());
     let (rows, columns) = (resample.resized(h), resample.resized(w));
     assert_eq!([x.len(), out.len()], [n * h * w * c, n * rows * columns * c], "images in and out");
-    let (level, out) = (pool.level(), Parts::new(out));
+    let (level, out) = (pool.level(), out.share());
     pool.run(n * rows, |task, scratch| {
-        let x = &x[task / rows * h * w * c..][..h * w * c];
+        let x = x.range(task / rows * h * w * c, h * w * c);
         // SAFETY: one task per row of the result.
         let out = unsafe { out.range(task * columns * c, columns * c) };
         level.run(Row { resample, x, size: [h, w, c], y: task % rows, out, scratch });
@@ -55,10 +62,10 @@ pub fn resample(pool: &mut Pool, [n, h, w, c]: [usize; 4], resample: Resample, x
 
 struct Row<'a, 'b> {
     resample: Resample<'a>,
-    x: &'a [f32],
+    x: Numbers<'a>,
     size: [usize; 3],
     y: usize,
-    out: &'a mut [f32],
+    out: NumbersMut<'a>,
     scratch: &'b mut Scratch,
 }
 
@@ -68,27 +75,29 @@ impl Kernel for Row<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Row { resample, x, size: [h, w, c], y, out, scratch } = self;
-        let [column] = scratch.take([w * c]);
+        let [column, room] = scratch.take([w * c, out.len()]);
         column.fill(0.0);
         for (tap, weight) in resample.taps.iter().enumerate() {
             if let Some(from) = resample.source(y, tap, h) {
-                add(s, weight * resample.gain, &x[from * w * c..][..w * c], column);
+                add(s, weight * resample.gain, x.range(from * w * c, w * c), column);
             }
         }
-        out.fill(0.0);
-        for (to, out) in out.chunks_exact_mut(c).enumerate() {
-            for (tap, weight) in resample.taps.iter().enumerate() {
-                if let Some(from) = resample.source(to, tap, w) {
-                    add(s, *weight, &column[from * c..][..c], out);
+        out.filled(s, room, |out| {
+            out.fill(0.0);
+            for (to, out) in out.chunks_exact_mut(c).enumerate() {
+                for (tap, weight) in resample.taps.iter().enumerate() {
+                    if let Some(from) = resample.source(to, tap, w) {
+                        add(s, *weight, Numbers::F32(&column[from * c..][..c]), out);
+                    }
                 }
             }
-        }
+        });
     }
 }
 
 #[inline(always)]
-fn add<S: Simd>(s: S, weight: f32, x: &[f32], out: &mut [f32]) {
+fn add<S: Simd>(s: S, weight: f32, x: Numbers, out: &mut [f32]) {
     for i in (0..out.len()).step_by(S::LANES) {
-        s.write(out, i, s.fma(s.read(x, i), s.splat(weight), s.read(out, i)));
+        s.write(out, i, s.fma(x.read(s, i), s.splat(weight), s.read(out, i)));
     }
 }

@@ -1,16 +1,17 @@
 //! What a convolution does to its sums before it writes them.
 
+use super::numbers::{Numbers, NumbersMut};
 use crate::Simd;
 
 /// `(sum + bias + shift + residual) · scale`, written or added to what is there.
 #[derive(Clone, Copy)]
 pub struct Store<'a> {
     /// `[cout]`
-    pub bias: Option<&'a [f32]>,
+    pub bias: Option<Numbers<'a>>,
     /// `[n, cout]`: an embedding, for example.
-    pub shift: Option<&'a [f32]>,
+    pub shift: Option<Numbers<'a>>,
     /// Of the output's shape.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Numbers<'a>>,
     pub scale: f32,
     pub accumulate: bool,
 }
@@ -39,28 +40,28 @@ impl Store<'_> {
         s: S,
         sums: &[S::F; N],
         [sample, c, channel, at]: [usize; 4],
-        out: &mut [f32],
+        mut out: NumbersMut,
     ) {
         let len = out.len();
-        let bias = self.bias.map(|bias| &bias[channel..][..len]);
-        let shift = self.shift.map(|shift| &shift[sample * c + channel..][..len]);
-        let residual = self.residual.map(|residual| &residual[at..][..len]);
+        let bias = self.bias.map(|bias| bias.range(channel, len));
+        let shift = self.shift.map(|shift| shift.range(sample * c + channel, len));
+        let residual = self.residual.map(|residual| residual.range(at, len));
         for (j, sum) in sums.iter().enumerate() {
             let (i, mut y) = (j * S::LANES, *sum);
             if let Some(bias) = bias {
-                y = s.add(y, s.read(bias, i));
+                y = s.add(y, bias.read(s, i));
             }
             if let Some(shift) = shift {
-                y = s.add(y, s.read(shift, i));
+                y = s.add(y, shift.read(s, i));
             }
             if let Some(residual) = residual {
-                y = s.add(y, s.read(residual, i));
+                y = s.add(y, residual.read(s, i));
             }
             y = s.mul(y, s.splat(self.scale));
             if self.accumulate {
-                y = s.add(s.read(out, i), y);
+                y = s.add(out.read(s, i), y);
             }
-            s.write(out, i, y);
+            out.write(s, i, y);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::conv::Conv;
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
+use super::numbers::{NumbersMut, SharedNumbers};
 use super::pack::{Panels, Weights};
 use super::pointer::Parts;
 use super::store::Store;
@@ -34,7 +35,7 @@ pub(super) fn run(
     load: &Load,
     weights: Weights,
     store: &Store,
-    out: &mut [f32],
+    out: NumbersMut,
 ) {
     let (cin, _) = weights.channels();
     let (mut workers, shared) = pool.split();
@@ -57,7 +58,7 @@ pub(super) fn run(
         }
     });
     let cut = Cut::new(shape, cin, panels, 2, workers.threads());
-    let out = Parts::new(out);
+    let out = out.share();
     workers.run(cut.tasks(), |task, scratch| {
         Task { shape, cin, panels, load, filters, store, out, cut, index: task }.run(level, scratch);
     });
@@ -101,7 +102,7 @@ struct Task<'a> {
     /// `[panel][element][channel][channel of the panel]`
     filters: &'a [f32],
     store: &'a Store<'a>,
-    out: Parts<'a, f32>,
+    out: SharedNumbers<'a>,
     cut: Cut,
     index: usize,
 }

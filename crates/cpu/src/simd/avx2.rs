@@ -35,6 +35,22 @@ impl Simd for Avx2 {
         // SAFETY: the caller promises 8 numbers.
         unsafe { _mm256_storeu_ps(to, x) }
     }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> __m256 {
+        // SAFETY: the caller promises 8 numbers, and the token proves AVX2.
+        unsafe {
+            let words = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_shorts(self, to: *mut u16, x: __m256i) {
+        // SAFETY: as above.
+        unsafe {
+            let pairs = _mm256_permute4x64_epi64::<0b1000>(_mm256_packs_epi32(x, x));
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(pairs));
+        }
+    }
     instructions! {
         splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
         add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }

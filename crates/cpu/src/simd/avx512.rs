@@ -23,6 +23,16 @@ fn first(len: usize) -> u16 {
     ((1u32 << len) - 1) as u16
 }
 
+/// The words whose upper halves these are.
+///
+/// # Safety
+/// The machine must have AVX-512.
+#[inline(always)]
+unsafe fn widened(halves: __m256i) -> __m512 {
+    // SAFETY: promised.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))) }
+}
+
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 8;
@@ -49,6 +59,26 @@ impl Simd for Avx512 {
     unsafe fn store_part(self, to: *mut f32, x: __m512, len: usize) {
         // SAFETY: the caller promises `len` numbers; the others are masked.
         unsafe { _mm512_mask_storeu_ps(to, first(len), x) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> __m512 {
+        // SAFETY: the caller promises 16 numbers, and the token proves AVX-512.
+        unsafe { widened(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_part(self, from: *const u16, len: usize) -> __m512 {
+        // SAFETY: the caller promises `len` numbers; the others are masked.
+        unsafe { widened(_mm256_maskz_loadu_epi16(first(len), from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_shorts(self, to: *mut u16, x: __m512i) {
+        // SAFETY: the caller promises 16 numbers, and the token proves AVX-512.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(x)) }
+    }
+    #[inline(always)]
+    unsafe fn store_shorts_part(self, to: *mut u16, x: __m512i, len: usize) {
+        // SAFETY: the caller promises `len` numbers; the others are masked.
+        unsafe { _mm256_mask_storeu_epi16(to.cast(), first(len), _mm512_cvtepi32_epi16(x)) }
     }
     #[inline(always)]
     fn mul_wide(self, a: __m512i, b: u32) -> [__m512i; 2] {

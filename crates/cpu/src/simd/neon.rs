@@ -29,6 +29,16 @@ impl Simd for Neon {
         // SAFETY: the caller promises 4 numbers.
         unsafe { vst1q_f32(to, x) }
     }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> float32x4_t {
+        // SAFETY: the caller promises 4 numbers, and every 64-bit Arm has NEON.
+        unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vld1_u16(from)))) }
+    }
+    #[inline(always)]
+    unsafe fn store_shorts(self, to: *mut u16, x: int32x4_t) {
+        // SAFETY: as above.
+        unsafe { vst1_u16(to, vmovn_u32(vreinterpretq_u32_s32(x))) }
+    }
     instructions! {
         splat(x: f32) -> float32x4_t { vdupq_n_f32(x) }
         add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }

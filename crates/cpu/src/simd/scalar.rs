@@ -35,6 +35,17 @@ impl Simd for Scalar {
         unsafe { to.cast::<F>().write_unaligned(x) }
     }
     #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> F {
+        // SAFETY: the caller promises four numbers.
+        let halves = unsafe { from.cast::<[u16; 4]>().read_unaligned() };
+        halves.map(|half| f32::from_bits(u32::from(half) << 16))
+    }
+    #[inline(always)]
+    unsafe fn store_shorts(self, to: *mut u16, x: I) {
+        // SAFETY: the caller promises four numbers.
+        unsafe { to.cast::<[u16; 4]>().write_unaligned(x.map(|x| x as u16)) }
+    }
+    #[inline(always)]
     fn add(self, a: F, b: F) -> F {
         zip(a, b, |a, b| a + b)
     }

@@ -34,7 +34,7 @@ fn a_convolution_is_the_sum_of_its_products() {
             let (x, weights) =
                 (numbers(pixels * shape.cin, 1), numbers(shape.taps * shape.cin * shape.cout, 2));
             let mut y = vec![f32::NAN; pixels * shape.cout];
-            let sources = [Source { x: &x, channels: shape.cin }];
+            let sources = [Source { x: (&x).into(), channels: shape.cin }];
             conv(&mut pool, shape, &Load::plain(&sources), &weights, &Store::plain(), &mut y);
             assert_near(&y, &naive::conv(shape, &wide(&x), &wide(&weights)), shape.taps * shape.cin);
         }
@@ -53,18 +53,17 @@ fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
     for mut pool in pools() {
         for (resize, from) in [(Resize::Same, pixels), (Resize::Up, pixels / 4), (Resize::Down, pixels * 4)] {
             let [first, second] = [(13, 10), (7, 11)].map(|(channels, seed)| numbers(from * channels, seed));
-            let sources = [Source { x: &first, channels: 13 }, Source { x: &second, channels: 7 }];
+            let sources =
+                [Source { x: (&first).into(), channels: 13 }, Source { x: (&second).into(), channels: 7 }];
             let affine = Some(Affine { scale: &scale, shift: &shift });
             let load =
                 Load { sources: &sources, affine, silu: true, dropout: Some(dropout), scale: 0.7, resize };
-            let (bias, shift, residual) = (Some(&bias[..]), Some(&embedding[..]), Some(&residual[..]));
-            let store = Store { bias, shift, residual, scale: 0.5, accumulate: true };
+            let [b, shift, r] = [&bias, &embedding, &residual].map(|values| Some(values.into()));
+            let store = Store { bias: b, shift, residual: r, scale: 0.5, accumulate: true };
             let mut y = numbers(outputs, 12);
             let mut expected = naive::conv(shape, &naive::load([3, 4, 6], &load), &wide(&weights));
             for (i, value) in expected.iter_mut().enumerate() {
-                let extra = store.bias.unwrap()[i % 37]
-                    + residual.unwrap()[i]
-                    + embedding[i / (24 * 37) * 37 + i % 37];
+                let extra = bias[i % 37] + residual[i] + embedding[i / (24 * 37) * 37 + i % 37];
                 *value = (*value + f64::from(extra)) * 0.5 + f64::from(y[i]);
             }
             conv(&mut pool, shape, &load, &weights, &store, &mut y);
@@ -80,7 +79,7 @@ fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
             let pixels = shape.n * shape.h * shape.w;
             let (x, dy) = (numbers(pixels * shape.cin, 1), numbers(pixels * shape.cout, 2));
             let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
-            let gradients = [Source { x: &dy, channels: shape.cout }];
+            let gradients = [Source { x: (&dy).into(), channels: shape.cout }];
             let mut dx = vec![f32::NAN; x.len()];
             conv_input_gradient(
                 &mut pool,
@@ -93,7 +92,7 @@ fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
             let expected = naive::conv_input_gradient(shape, &wide(&dy), &wide(&weights));
             assert_near(&dx, &expected, shape.taps * shape.cout);
 
-            let sources = [Source { x: &x, channels: shape.cin }];
+            let sources = [Source { x: (&x).into(), channels: shape.cin }];
             let mut dw = vec![1.0; weights.len()];
             conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw);
             let expected = naive::conv_weight_gradient(shape, &wide(&x), &wide(&dy));
@@ -113,8 +112,8 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         let part = Conv { n: ends[1] - ends[0], ..shape };
         let [of_x, of_y] =
             [shape.cin, shape.cout].map(|channels| ends[0] * per * channels..ends[1] * per * channels);
-        let sources = [Source { x: &x[of_x.clone()], channels: shape.cin }];
-        let gradients = [Source { x: &dy[of_y.clone()], channels: shape.cout }];
+        let sources = [Source { x: (&x[of_x.clone()]).into(), channels: shape.cin }];
+        let gradients = [Source { x: (&dy[of_y.clone()]).into(), channels: shape.cout }];
         let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
         conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
@@ -156,7 +155,7 @@ fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
 fn an_image_too_large_for_the_cache_is_computed_in_bands() {
     let shape = Conv { n: 1, h: 48, w: 64, cin: 160, cout: 4, taps: 9 };
     let (x, weights) = (numbers(48 * 64 * 160, 1), numbers(9 * 160 * 4, 2));
-    let sources = [Source { x: &x, channels: 160 }];
+    let sources = [Source { x: (&x).into(), channels: 160 }];
     let mut results = [1, 2, 3].map(|threads| {
         let mut y = vec![f32::NAN; 48 * 64 * 4];
         conv(&mut Pool::new(threads), shape, &Load::plain(&sources), &weights, &Store::plain(), &mut y);

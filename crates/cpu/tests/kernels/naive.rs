@@ -39,7 +39,7 @@ pub fn load([n, h, w]: [usize; 3], load: &Load) -> Vec<f64> {
             at -= load.sources[source].channels;
             source += 1;
         }
-        let mut x = f64::from(load.sources[source].x[pixel * load.sources[source].channels + at]);
+        let mut x = f64::from(load.sources[source].x.get(pixel * load.sources[source].channels + at));
         if let Some(affine) = load.affine {
             x = x * f64::from(affine.scale[sample * c + channel])
                 + f64::from(affine.shift[sample * c + channel]);

@@ -45,7 +45,10 @@ fn run(pool: &mut Pool, case: &Case, first: usize, n: usize) -> Results {
     let part = |x: &[f32], len: usize| x[first * len..][..n * len].to_vec();
     let (x, y) = (&case.x, &case.dy);
     let x = [part(&x[0], 30 * CHANNELS[0]), part(&x[1], 30 * CHANNELS[1])];
-    let sources = [Source { x: &x[0], channels: CHANNELS[0] }, Source { x: &x[1], channels: CHANNELS[1] }];
+    let sources = [
+        Source { x: (&x[0]).into(), channels: CHANNELS[0] },
+        Source { x: (&x[1]).into(), channels: CHANNELS[1] },
+    ];
     let mut stats = vec![0.0; n * GROUPS * 2];
     group_stats(pool, norm, &sources, EPS, &mut stats);
     let (mut scale, mut shift) = (vec![0.0; n * C], vec![0.0; n * C]);
@@ -58,20 +61,20 @@ fn run(pool: &mut Pool, case: &Case, first: usize, n: usize) -> Results {
     let mut out = vec![0.0; n * 30 * C];
     load_images(pool, [n, 5, 6], &load, &mut out);
     let dy = part(y, 30 * C);
-    let backward = Backward { norm, load, stats: &stats, dy: &dy };
+    let backward = Backward { norm, load, stats: &stats, dy: (&dy).into() };
     let mut sums = vec![0.0; n * 2 * C];
     norm_sums(pool, backward, &mut sums);
     let mut dx = [vec![0.0; x[0].len()], vec![0.0; x[1].len()]];
     let residual = vec![2.0; x[1].len()];
     let [a, b] = &mut dx;
-    let first = SourceGradient { dx: a, residual: None, scale: 1.0 };
-    let second = SourceGradient { dx: b, residual: Some(&residual), scale: 0.5 };
-    norm_gradient(pool, backward, &sums, &mut [first, second]);
+    let first = SourceGradient { dx: a.into(), residual: None, scale: 1.0 };
+    let second = SourceGradient { dx: b.into(), residual: Some((&residual).into()), scale: 0.5 };
+    norm_gradient(pool, backward, &sums, vec![first, second]);
     let mut together = (vec![0.0; sums.len()], [vec![0.0; x[0].len()], vec![0.0; x[1].len()]]);
     let [a, b] = &mut together.1;
-    let first = SourceGradient { dx: a, residual: None, scale: 1.0 };
-    let second = SourceGradient { dx: b, residual: Some(&residual), scale: 0.5 };
-    norm_backward(pool, backward, &mut together.0, &mut [first, second]);
+    let first = SourceGradient { dx: a.into(), residual: None, scale: 1.0 };
+    let second = SourceGradient { dx: b.into(), residual: Some((&residual).into()), scale: 0.5 };
+    norm_backward(pool, backward, &mut together.0, vec![first, second]);
     assert_same_bits(&together.0, &sums, "the sums of both in one");
     assert_same_bits(&together.1[0], &dx[0], "the first gradient of both in one");
     assert_same_bits(&together.1[1], &dx[1], "the second gradient of both in one");
@@ -158,7 +161,7 @@ fn a_large_mean_does_not_spoil_the_variance() {
     let norm = Norm { n: 2, h: 8, w: 8, groups: 2 };
     for mut pool in pools() {
         let mut stats = vec![0.0; 8];
-        group_stats(&mut pool, norm, &[Source { x: &x, channels: 8 }], 0.0, &mut stats);
+        group_stats(&mut pool, norm, &[Source { x: (&x).into(), channels: 8 }], 0.0, &mut stats);
         for (i, group) in stats.chunks(2).enumerate() {
             let members = (0..x.len()).filter(|j| j / 512 == i / 2 && j % 8 / 4 == i % 2);
             let values: Vec<f64> = members.map(|j| wide(&x[j..j + 1])[0]).collect();

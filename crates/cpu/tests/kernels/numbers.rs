@@ -1,4 +1,5 @@
 use mollify_cpu::kernels::math;
+use mollify_cpu::kernels::numbers::{Numbers, NumbersMut};
 use mollify_cpu::kernels::random::{Distribution, fill, fill_bits};
 use mollify_cpu::{Kernel, Level, Simd};
 
@@ -143,4 +144,39 @@ fn random_rows_are_those_of_philox() {
             }
         }
     }
+}
+
+#[test]
+fn sixteen_bits_hold_the_nearest_number_on_every_level() {
+    let special = [0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::NAN, 1e-40];
+    // Between two numbers of 8 bits: to the even one, up or down.
+    let between =
+        [0x3f80_8000, 0x3f81_8000, 0xbf80_8000, 0x3f80_8001, 0x3f80_7fff, 0x7fff_ffff].map(f32::from_bits);
+    let x: Vec<f32> = special.into_iter().chain(between).chain(crate::numbers(57, 1)).collect();
+    for level in Level::available() {
+        for len in [x.len(), 5] {
+            let (mut halves, mut back) = (vec![0; len], vec![0.0; len]);
+            Numbers::F32(&x[..len]).copy_to(level, NumbersMut::Bf16(&mut halves));
+            Numbers::Bf16(&halves).copy_to(level, NumbersMut::F32(&mut back));
+            for (i, (x, y)) in x.iter().zip(&back).enumerate() {
+                assert_eq!(y.to_bits() & 0xffff, 0, "{level:?}");
+                assert_eq!(x.is_nan(), y.is_nan(), "{level:?}: {x} became {y}");
+                assert_eq!(Numbers::Bf16(&halves).get(i).to_bits(), y.to_bits());
+                let mut single = [0];
+                NumbersMut::Bf16(&mut single).set(0, *x);
+                assert_eq!(single[0], halves[i], "{level:?}: {x} alone and in a vector");
+                let below = f32::from_bits(x.to_bits() & !0xffff);
+                let step = f64::from(f32::from_bits((x.to_bits() & !0xffff) + 0x1_0000)) - f64::from(below);
+                if x.is_finite() && y.is_finite() {
+                    assert!(
+                        (f64::from(*y) - f64::from(*x)).abs() <= step.abs() / 2.0,
+                        "{level:?}: {x} became {y}"
+                    );
+                }
+            }
+        }
+    }
+    let mut even = [0; 2];
+    Numbers::F32(&between[..2]).copy_to(Level::Scalar, NumbersMut::Bf16(&mut even));
+    assert_eq!(even, [0x3f80, 0x3f82]);
 }

@@ -7,7 +7,7 @@ use super::kernel::{Kernel, Step};
 use super::root;
 use crate::{Destination, Graph, Op, Value};
 
-/// Where a value lies while a program runs. Offsets count elements.
+/// Where a value lies while a program runs. Offsets count elements of 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the program's scratch memory.
@@ -72,7 +72,7 @@ fn lifetimes(graph: &Graph, steps: &[Step], places: &HashMap<Value, Place>) -> V
     let mut shared: HashMap<Value, usize> = HashMap::new();
     for (at, step) in steps.iter().enumerate() {
         for made in step.outputs.iter().filter(|made| made.into.is_none()) {
-            let (value, len) = (made.value, graph.shape(made.value).len());
+            let value = made.value;
             let to = last_use.get(&value).copied().unwrap_or(at);
             if places.contains_key(&value) {
                 continue;
@@ -80,7 +80,7 @@ fn lifetimes(graph: &Graph, steps: &[Step], places: &HashMap<Value, Place>) -> V
             let operand = dying_operand(graph, step, |operand| last_use[&operand] == at);
             let lifetime = operand.and_then(|operand| shared.get(&operand).copied());
             let lifetime = lifetime.unwrap_or_else(|| {
-                lifetimes.push(Lifetime { values: Vec::new(), len, from: at, to });
+                lifetimes.push(Lifetime { values: Vec::new(), len: words(graph, value), from: at, to });
                 lifetimes.len() - 1
             });
             lifetimes[lifetime].values.push(value);
@@ -89,6 +89,12 @@ fn lifetimes(graph: &Graph, steps: &[Step], places: &HashMap<Value, Place>) -> V
         }
     }
     lifetimes
+}
+
+/// What a value takes: two halves share an element.
+fn words(graph: &Graph, value: Value) -> usize {
+    let len = graph.shape(value).len();
+    if graph.operation(value).half { len.div_ceil(2) } else { len }
 }
 
 /// The last step that reads each value.
@@ -100,13 +106,15 @@ fn last_uses(graph: &Graph, steps: &[Step]) -> HashMap<Value, usize> {
     uses
 }
 
-/// An operand over which a formula can write its result: of the same shape, and read for the last time.
+/// An operand over which a formula can write its result: of the same shape and width, and read for the last time.
 fn dying_operand(graph: &Graph, step: &Step, dies: impl Fn(Value) -> bool) -> Option<Value> {
     let (Kernel::Map(map), [made]) = (&step.kernel, &step.outputs[..]) else { return None };
     let readers = |value: Value| map.inputs.iter().filter(|input| root(graph, **input) == value).count();
     let fits = |input: &Value| {
         let memory = root(graph, *input);
-        graph.shape(*input) == graph.shape(made.value) && dies(memory) && readers(memory) == 1
+        let width = |value: Value| graph.operation(value).half;
+        let alike = graph.shape(*input) == graph.shape(made.value) && width(*input) == width(made.value);
+        alike && dies(memory) && readers(memory) == 1
     };
     map.inputs.iter().copied().find(fits).map(|input| root(graph, input))
 }

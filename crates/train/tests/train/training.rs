@@ -77,6 +77,22 @@ fn the_loss_is_told_a_tick_later_and_falls() {
 }
 
 #[test]
+fn mixed_precision_trains_to_the_same_loss_on_the_cpu() {
+    let losses = |net: &str| {
+        let mut engine = wired(&changed("Net(classes: 3)", net));
+        engine.world.insert_resource(Machine(Arc::new(Cpu::new(2))));
+        let told = ticks(&mut engine, 200);
+        assert!(named(&told, "nonfinite_grads").is_empty(), "the scale of the loss is none too large");
+        named(&told, "loss")
+    };
+    let (full, mixed) = (losses("Net(classes: 3)"), losses("Net(classes: 3, precision: Mixed)"));
+    assert_ne!(mixed, full, "nothing was stored in halves");
+    let last = |losses: &[f64]| losses[150..].iter().sum::<f64>() / 49.0;
+    let ratio = last(&mixed) / last(&full);
+    assert!((0.98..1.02).contains(&ratio), "{} instead of {}", last(&mixed), last(&full));
+}
+
+#[test]
 fn gradients_that_are_not_finite_are_counted_and_harm_no_weight() {
     let mut engine = wired(&changed(r#"like: "data""#, r#"like: "data", mean: 800.0"#));
     let told = named(&ticks(&mut engine, 3), "nonfinite_grads");

@@ -12,7 +12,7 @@ use ports::{
 };
 use serde::{Deserialize, Serialize};
 use tensor::{Array, Bindings, Graph, Reference, Shape, Tensor, Value};
-use unet::SongUNetConfig;
+use unet::{Precision, SongUNetConfig};
 
 /// A network to train, and everything that training needs.
 pub const TRAINING: &str = r#"
@@ -92,6 +92,8 @@ pub struct Net {
     classes: usize,
     #[serde(default)]
     augment: usize,
+    #[serde(default)]
+    precision: Precision,
 }
 
 impl Node for Net {
@@ -107,7 +109,10 @@ impl Node for Net {
 fn net(this: This<Net>, made: Read<Parameters>, compute: Compute) -> Result<Parameters> {
     match made.of(this.node()) {
         Some(made) => Ok(made.clone()),
-        None => tiny_network((this.classes, this.augment), |numbers| compute.upload(numbers)),
+        None => {
+            let made = tiny_network((this.classes, this.augment), |numbers| compute.upload(numbers))?;
+            Ok(Parameters { network: this.precision.of(made.network), ..made })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Layout, Weights};
 use crate::kernels::load::{BLOCK, Load, LoadTile};
+use crate::kernels::numbers::Numbers;
 use crate::kernels::tile::{Registers, products};
 use crate::{Kernel, Level, Simd};
 
@@ -15,7 +16,7 @@ impl Layout {
         &self,
         level: Level,
         load: &Load,
-        from: &[f32],
+        from: Numbers,
         sample: usize,
         [to, room]: [&mut [f32]; 2],
     ) {
@@ -28,7 +29,7 @@ impl Layout {
 /// Packs one sample's gradient into panels.
 struct PackGradient<'a, 'b> {
     layout: Layout,
-    from: &'a [f32],
+    from: Numbers<'a>,
     dy: &'b mut [f32],
 }
 
@@ -43,10 +44,10 @@ impl Kernel for PackGradient<'_, '_> {
             let (start, real, width) =
                 (panels.start(panel), panels.real(panel), panels.vectors(panel) * S::LANES);
             let to = &mut self.dy[panel * pixels * 2 * S::LANES..][..pixels * width];
-            for (to, from) in to.chunks_exact_mut(width).zip(self.from.chunks_exact(shape.cout)) {
-                let from = &from[start..start + real];
+            for (pixel, to) in to.chunks_exact_mut(width).enumerate() {
+                let from = self.from.range(pixel * shape.cout + start, real);
                 for j in (0..width).step_by(S::LANES) {
-                    s.write(to, j, s.read(from, j));
+                    s.write(to, j, from.read(s, j));
                 }
             }
         }

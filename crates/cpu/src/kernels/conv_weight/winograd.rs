@@ -6,6 +6,7 @@
 use super::{Layout, Weights};
 use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, LoadTile};
+use crate::kernels::numbers::Numbers;
 use crate::kernels::tile::{products, store};
 pub(super) use crate::kernels::winograd::ELEMENTS;
 use crate::kernels::winograd::transform_run;
@@ -42,7 +43,7 @@ impl Layout {
         &self,
         level: Level,
         load: &Load,
-        from: &[f32],
+        from: Numbers,
         sample: usize,
         [to, room]: [&mut [f32]; 2],
     ) {
@@ -88,7 +89,7 @@ impl Kernel for TransformInputs<'_, '_> {
 
 struct TransformGradients<'a, 'b> {
     layout: Layout,
-    from: &'a [f32],
+    from: Numbers<'a>,
     to: &'b mut [f32],
 }
 
@@ -104,16 +105,13 @@ impl Kernel for TransformGradients<'_, '_> {
             let width = panels.vectors(panel) * S::LANES;
             for tile in 0..tiles {
                 let (y, x) = (tile / (shape.w / 2), tile % (shape.w / 2));
-                let from = &self.from[(2 * y * shape.w + 2 * x) * shape.cout + start..];
+                let from = (2 * y * shape.w + 2 * x) * shape.cout + start;
                 let below = shape.w * shape.cout;
                 let to = &mut self.to[panel * tiles * 2 * S::LANES + tile * width..];
                 for j in (0..width).step_by(S::LANES) {
-                    let len = real - j;
-                    let [a, b] = [s.read(&from[j..][..len], 0), s.read(&from[shape.cout + j..][..len], 0)];
-                    let [c, d] = [
-                        s.read(&from[below + j..][..len], 0),
-                        s.read(&from[below + shape.cout + j..][..len], 0),
-                    ];
+                    let read = |pixel: usize| self.from.range(from + pixel + j, real - j).read(s, 0);
+                    let [a, b] = [read(0), read(shape.cout)];
+                    let [c, d] = [read(below), read(below + shape.cout)];
                     let (left, right) = (spread(s, [a, c]), spread(s, [b, d]));
                     for y in 0..4 {
                         let row = spread(s, [left[y], right[y]]);

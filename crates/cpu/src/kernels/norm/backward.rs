@@ -5,6 +5,7 @@
 
 use super::super::load::{Load, Resize};
 use super::super::math;
+use super::super::numbers::{Numbers, NumbersMut, SharedNumbers};
 use super::super::pointer::Parts;
 use super::{Norm, group};
 use crate::{Kernel, Pool, Simd};
@@ -18,14 +19,14 @@ pub struct Backward<'a> {
     /// `[n, groups, 2]`
     pub stats: &'a [f32],
     /// `[n, h, w, c]`
-    pub dy: &'a [f32],
+    pub dy: Numbers<'a>,
 }
 
 /// One source's gradient `[n, h, w, channels]`: `(gradient + residual) · scale`.
 pub struct SourceGradient<'a> {
-    pub dx: &'a mut [f32],
+    pub dx: NumbersMut<'a>,
     /// As large as the gradient.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Numbers<'a>>,
     pub scale: f32,
 }
 
@@ -35,35 +36,35 @@ pub fn norm_sums(pool: &mut Pool, backward: Backward, sums: &mut [f32]) {
     let c = backward.check(sums.len());
     let (level, sums) = (pool.level(), Parts::new(sums));
     pool.run(backward.norm.n, |sample, scratch| {
-        let [dz, room] = scratch.take([backward.len(), 2 * c]);
+        let [dz, room] = scratch.take([backward.len(), backward.room()]);
         // SAFETY: one task per sample.
         let sums = unsafe { sums.range(sample * 2 * c, 2 * c) };
-        level.run(Dz { backward, sample, dz });
+        level.run(Dz { backward, sample, dz, room });
         level.run(Sums { backward, sample, dz, sums, room });
     });
 }
 
 /// `dx = scale · dz - (mean(gain dz) + x̂ · mean(gain dz x̂)) / std`, from the sums of [`norm_sums`]; one slice per
 /// source.
-pub fn norm_gradient(pool: &mut Pool, backward: Backward, sums: &[f32], dx: &mut [SourceGradient]) {
+pub fn norm_gradient(pool: &mut Pool, backward: Backward, sums: &[f32], dx: Vec<SourceGradient>) {
     let c = backward.check(sums.len());
     let (level, dx) = (pool.level(), backward.parts(dx));
     pool.run(backward.norm.n, |sample, scratch| {
-        let [dz, room] = scratch.take([backward.len(), 2 * c]);
-        level.run(Dz { backward, sample, dz });
+        let [dz, room] = scratch.take([backward.len(), backward.room()]);
+        level.run(Dz { backward, sample, dz, room });
         level.run(Apply { backward, sample, dz, sums: &sums[sample * 2 * c..][..2 * c], dx: &dx, room });
     });
 }
 
 /// [`norm_sums`] and [`norm_gradient`] in one: the same bits, but dz is computed once.
-pub fn norm_backward(pool: &mut Pool, backward: Backward, sums: &mut [f32], dx: &mut [SourceGradient]) {
+pub fn norm_backward(pool: &mut Pool, backward: Backward, sums: &mut [f32], dx: Vec<SourceGradient>) {
     let c = backward.check(sums.len());
     let (level, sums, dx) = (pool.level(), Parts::new(sums), backward.parts(dx));
     pool.run(backward.norm.n, |sample, scratch| {
-        let [dz, room] = scratch.take([backward.len(), 2 * c]);
+        let [dz, room] = scratch.take([backward.len(), backward.room()]);
         // SAFETY: one task per sample.
         let sums = unsafe { sums.range(sample * 2 * c, 2 * c) };
-        level.run(Dz { backward, sample, dz });
+        level.run(Dz { backward, sample, dz, room });
         level.run(Sums { backward, sample, dz, sums, room });
         level.run(Apply { backward, sample, dz, sums, dx: &dx, room });
     });
@@ -71,8 +72,8 @@ pub fn norm_backward(pool: &mut Pool, backward: Backward, sums: &mut [f32], dx: 
 
 /// A [`SourceGradient`] that tasks share.
 struct SharedGradient<'a> {
-    dx: Parts<'a, f32>,
-    residual: Option<&'a [f32]>,
+    dx: SharedNumbers<'a>,
+    residual: Option<Numbers<'a>>,
     scale: f32,
 }
 
@@ -99,7 +100,12 @@ impl Backward<'_> {
         self.norm.h * self.norm.w * self.load.channels()
     }
 
-    fn parts<'a>(&self, dx: &'a mut [SourceGradient]) -> Vec<SharedGradient<'a>> {
+    /// Floats of working memory beside dz: two rows of channels, and three of pixels.
+    fn room(&self) -> usize {
+        (2 + 3 * self.norm.w) * self.load.channels()
+    }
+
+    fn parts<'a>(&self, dx: Vec<SourceGradient<'a>>) -> Vec<SharedGradient<'a>> {
         assert_eq!(dx.len(), self.load.sources.len(), "a gradient for each source");
         for (dx, source) in dx.iter().zip(self.load.sources) {
             let residual = dx.residual.map_or(source.x.len(), |residual| residual.len());
@@ -109,11 +115,12 @@ impl Backward<'_> {
                 "the gradient and the residual of a source"
             );
         }
-        let part = |dx: &'a mut SourceGradient| {
-            let SourceGradient { dx, residual, scale } = dx;
-            SharedGradient { dx: Parts::new(dx), residual: *residual, scale: *scale }
+        let share = |SourceGradient { dx, residual, scale }: SourceGradient<'a>| SharedGradient {
+            dx: dx.share(),
+            residual,
+            scale,
         };
-        dx.iter_mut().map(part).collect()
+        dx.into_iter().map(share).collect()
     }
 }
 
@@ -122,6 +129,7 @@ struct Dz<'a, 'b> {
     backward: Backward<'a>,
     sample: usize,
     dz: &'b mut [f32],
+    room: &'b mut [f32],
 }
 
 impl Kernel for Dz<'_, '_> {
@@ -129,11 +137,11 @@ impl Kernel for Dz<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Dz { backward: Backward { norm: Norm { h, w, .. }, load, dy, .. }, sample, dz } = self;
+        let Dz { backward: Backward { norm: Norm { h, w, .. }, load, dy, .. }, sample, dz, room } = self;
         let c = load.channels();
         let Some(affine) = load.affine else { return };
         for (y, dz) in dz.chunks_exact_mut(w * c).enumerate() {
-            dz.copy_from_slice(&dy[(sample * h + y) * w * c..][..w * c]);
+            dy.range((sample * h + y) * w * c, w * c).copy(s, dz);
             if let Some(dropout) = load.dropout {
                 dropout.apply(s, sample, y * w * c, dz);
             }
@@ -142,7 +150,7 @@ impl Kernel for Dz<'_, '_> {
                 let channels = source.channels;
                 let at = sample * c + offset;
                 let (scale, shift) = (&affine.scale[at..][..channels], &affine.shift[at..][..channels]);
-                let x = &source.x[(sample * h + y) * w * channels..][..w * channels];
+                let x = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
                 for (dz, x) in dz.chunks_exact_mut(c).zip(x.chunks_exact(channels)) {
                     let dz = &mut dz[offset..offset + channels];
                     for i in (0..channels).step_by(S::LANES) {
@@ -175,7 +183,8 @@ impl Kernel for Sums<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Sums { backward, sample, dz, sums, room } = self;
         let (Norm { h, w, .. }, c) = (backward.norm, backward.load.channels());
-        let (means, rstds) = room.split_at_mut(c);
+        let (means, room) = room.split_at_mut(c);
+        let (rstds, room) = room.split_at_mut(c);
         for channel in 0..c {
             [means[channel], rstds[channel]] = group(backward.stats, backward.norm, sample, channel, c);
         }
@@ -186,7 +195,7 @@ impl Kernel for Sums<'_, '_> {
             let mut offset = 0;
             for source in backward.load.sources {
                 let channels = source.channels;
-                let x = &source.x[(sample * h + y) * w * channels..][..w * channels];
+                let x = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
                 for i in (0..channels).step_by(S::LANES) {
                     let at = offset + i;
                     let limit = offset + channels;
@@ -225,7 +234,10 @@ impl Kernel for Apply<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Apply { backward, sample, dz, sums, dx, room } = self;
         let (Norm { h, w, groups, .. }, c) = (backward.norm, backward.load.channels());
-        let (of_x, constant) = room.split_at_mut(c);
+        let (of_x, room) = room.split_at_mut(c);
+        let (constant, room) = room.split_at_mut(c);
+        let (x_room, room) = room.split_at_mut(w * c);
+        let (residual_room, room) = room.split_at_mut(w * c);
         let Some(affine) = backward.load.affine else { return };
         let scale = &affine.scale[sample * c..][..c];
         // dx = scale · dz + of_x · x + constant; scale is gain / std
@@ -251,26 +263,29 @@ impl Kernel for Apply<'_, '_> {
             {
                 let channels = source.channels;
                 let start = (sample * h + y) * w * channels;
-                let x = &source.x[start..][..w * channels];
+                let x = source.x.range(start, w * channels).widened(s, x_room);
                 // SAFETY: a row of this task's sample.
                 let dx = unsafe { dx.range(start, w * channels) };
-                let residual = residual.map(|residual| &residual[start..][..w * channels]);
-                let pixels =
-                    dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dz.chunks_exact(c));
-                for (pixel, ((dx, x), dz)) in pixels.enumerate() {
-                    let residual = residual.map(|residual| &residual[pixel * channels..][..channels]);
-                    let limit = offset + channels;
-                    for i in (0..channels).step_by(S::LANES) {
-                        let at = offset + i;
-                        let read = |values: &[f32]| s.read(&values[..limit], at);
-                        let mut value = s.fma(s.read(x, i), read(of_x), read(constant));
-                        value = s.fma(read(scale), read(dz), value);
-                        if let Some(residual) = residual {
-                            value = s.add(value, s.read(residual, i));
+                let residual =
+                    residual.map(|residual| residual.range(start, w * channels).widened(s, residual_room));
+                dx.filled(s, room, |dx| {
+                    let pixels =
+                        dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dz.chunks_exact(c));
+                    for (pixel, ((dx, x), dz)) in pixels.enumerate() {
+                        let residual = residual.map(|residual| &residual[pixel * channels..][..channels]);
+                        let limit = offset + channels;
+                        for i in (0..channels).step_by(S::LANES) {
+                            let at = offset + i;
+                            let read = |values: &[f32]| s.read(&values[..limit], at);
+                            let mut value = s.fma(s.read(x, i), read(of_x), read(constant));
+                            value = s.fma(read(scale), read(dz), value);
+                            if let Some(residual) = residual {
+                                value = s.add(value, s.read(residual, i));
+                            }
+                            s.write(dx, i, s.mul(value, s.splat(*factor)));
                         }
-                        s.write(dx, i, s.mul(value, s.splat(*factor)));
                     }
-                }
+                });
                 offset += channels;
             }
         }
