@@ -150,6 +150,9 @@ fn explain_shows_what_choices_come_to_and_where_they_fight() {
         "explain_idle_churn",
         mollify.succeed(&["explain", "toy.ron", "--set", "hat.min=49.0", "--set", "steps=4"])
     );
+    let rounded =
+        ["--set", "average.scheme=Iddpm()", "--set", "times.by=\"average\"", "--set", "times.steps=64"];
+    assert_ran!("explain_idle_steps", mollify.succeed(&[&["explain", "tiny.ron"][..], &rounded].concat()));
     assert_ran!("explain_broken", mollify.fail(&["explain", "toy.ron", "--set", "hat.min=100.0"]));
     assert_ran!("explain_one_step", mollify.fail(&["explain", "toy.ron", "--set", "steps=1"]));
 }

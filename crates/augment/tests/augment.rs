@@ -200,3 +200,49 @@ fn settings_that_make_no_sense_are_refused_while_wiring() {
         assert!(report.contains(expected), "{report}");
     }
 }
+
+/// What noise adds to the first `n` images, of 5 levels.
+fn filled(batch: usize, n: usize, settings: &str) -> Vec<f64> {
+    let nodes = format!(
+        r#""data": Noise(batch: {batch}, shape: (8, 8, 3)), "filled": Dequantize(images: "data", levels: 5 {settings})"#
+    );
+    let mut engine = engine(Arc::new(Reference), &nodes).expect("nodes that fit");
+    let mut added = Vec::new();
+    for _ in 0..n / batch {
+        engine.tick().expect("a tick");
+        let pixels = |node| Reference.download(&engine.value::<Images>(node).expect("images").pixels);
+        let [clean, filled] = ["data", "filled"].map(|node| pixels(node).expect("numbers").f64s());
+        added.extend(filled.iter().zip(&clean).map(|(filled, clean)| filled - clean));
+    }
+    added
+}
+
+#[test]
+fn noise_fills_the_step_between_two_levels_evenly() {
+    let mut added = filled(4, 32, "");
+    // A step of 5 levels from -1 to 1 is 1/2 wide. Of 6144 numbers a share has a standard deviation of 0.6 % at most.
+    added.sort_by(f64::total_cmp);
+    let count = added.len();
+    let ends = [added[0], added[count - 1]];
+    assert!(ends.iter().all(|end| end.abs() < 0.25 + 1e-12), "{ends:?}");
+    for (at, added) in added.iter().enumerate() {
+        let even = -0.25 + 0.5 * at as f64 / count as f64;
+        assert!((added - even).abs() < 0.5 * 0.025, "{added} is number {at}, not {even}");
+    }
+}
+
+#[test]
+fn the_noise_of_a_pixel_is_that_of_its_image_and_seed() {
+    let [one, three, six] = [1, 3, 6].map(|batch| filled(batch, 6, ""));
+    assert!(one == three && three == six);
+    assert!(one[..192].iter().zip(&one[192..]).all(|(one, next)| one != next));
+    assert!(one.iter().zip(&filled(6, 6, ", seed: 1")).all(|(one, other)| one != other));
+}
+
+#[test]
+fn one_level_leaves_no_step_to_fill() {
+    let nodes =
+        r#""data": Noise(batch: 1, shape: (2, 2, 1)), "filled": Dequantize(images: "data", levels: 1)"#;
+    let report = engine(Arc::new(Reference), nodes).err().expect("a mistake");
+    assert!(report.contains("`levels` is 1, expected 2 or more"), "{report}");
+}

@@ -1,10 +1,10 @@
 //! One batch of a stream, held.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Labels};
+use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, Shape, Shapes, This, Wire};
+use ports::{Compute, Images, Labels, Machine};
 use serde::Deserialize;
-use tensor::Array;
+use tensor::{Array, Tensor};
 
 /// Settings of what is held.
 #[derive(Component, Deserialize)]
@@ -15,16 +15,23 @@ pub struct First {
     labels: Option<Wire<Labels>>,
 }
 
+/// What is held. Checkpoints keep it: a run that is resumed has other batches to come.
+#[derive(Component, Clone, Debug)]
+pub struct Held {
+    images: Images,
+    labels: Labels,
+}
+
 impl Node for First {
-    type Value = (Images, Labels);
+    type Value = (Images, Labels, Held);
 
     const DOC: &'static str = "The first batch that comes, tick after tick: images that something is done with in many ticks, \
         such as encoding them.";
 
     const FIELDS: &'static [(&'static str, &'static str)] =
-        &[("images", "the images"), ("labels", "what they show; no labels unless given")];
+        &[("images", "clean images"), ("labels", "what they show; no labels unless given")];
 
-    fn shapes(&self, inputs: &Inputs) -> Result<Shapes, pipeline::Mistake> {
+    fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {
         let labels = self.labels.map_or(Some(Shape::from([0])), |labels| inputs.of(labels));
         Ok(Shapes::of::<Images>(inputs.of(self.images)).and::<Labels>(labels))
     }
@@ -35,18 +42,51 @@ pub fn first(
     this: This<First>,
     images: Read<Images>,
     labels: Read<Labels>,
+    own: Query<&Held>,
     compute: Compute,
-) -> Result<(Images, Labels)> {
-    if let (Some(images), Some(labels)) = (images.of(this.node()), labels.of(this.node())) {
-        return Ok((images.clone(), labels.clone()));
+) -> Result<(Images, Labels, Held)> {
+    let held = match own.get(this.node()) {
+        Ok(held) => held.clone(),
+        Err(_) => take(images.get(this.images)?, labels.maybe(this.labels)?, &compute)?,
+    };
+    Ok((held.images.clone(), held.labels.clone(), held))
+}
+
+fn take(images: &Images, labels: Option<&Labels>, compute: &Compute) -> Result<Held> {
+    if !images.is_clean() {
+        return Err("the images have noise; hold clean ones, and add noise afterwards".into());
     }
-    let images = images.get(this.images)?.clone();
-    let labels = match labels.maybe(this.labels)? {
+    let labels = match labels {
         Some(labels) => labels.clone(),
         None => Labels {
             rows: compute.upload(&Array::new([images.batch(), 0], Vec::<f32>::new()))?,
             classes: None,
         },
     };
-    Ok((images, labels))
+    Ok(Held { images: images.clone(), labels })
+}
+
+impl Keep for Held {
+    const NAME: &'static str = "Held";
+
+    fn save(&self, world: &World) -> Result<Kept> {
+        let device = &world.resource::<Machine>().0;
+        let mut kept = Kept::plain(&(self.images.before, &self.labels.classes))?;
+        for (name, tensor) in [("images", &self.images.pixels), ("labels", &self.labels.rows)] {
+            let numbers = device.download(tensor)?.f64s();
+            kept = kept.with(name, pipeline::Array::new(tensor.shape().to_vec(), &numbers));
+        }
+        Ok(kept)
+    }
+
+    fn load(kept: &Kept, world: &mut World) -> Result<Self> {
+        let device = &world.resource::<Machine>().0;
+        let tensor = |name| -> Result<Tensor> {
+            let array = kept.array(name)?;
+            Ok(device.upload(&Array::new(array.shape.clone(), array.read::<f64>()?))?)
+        };
+        let (before, classes) = kept.read()?;
+        let images = Images::clean(tensor("images")?, before);
+        Ok(Held { images, labels: Labels { rows: tensor("labels")?, classes } })
+    }
 }

@@ -14,7 +14,7 @@ mod save;
 pub use array::{from_file, to_file};
 pub use dataset::{Dataset, dataset};
 pub use digits::{Digits, digits};
-pub use first::{First, first};
+pub use first::{First, Held, first};
 pub use load::{
     LoadDenoised, LoadImages, LoadLabels, LoadSigmas, load_denoised, load_images, load_labels, load_sigmas,
 };
@@ -35,7 +35,7 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<Repeat, _>(repeat);
     explain::<Digits>(engine);
     explain::<Dataset>(engine);
-    engine.keep::<Seen>();
+    engine.keep::<Seen>().keep::<Held>();
 }
 
 const ANY_STD: (&str, &str) = (

@@ -291,3 +291,47 @@ fn arrays_that_do_not_fit_are_found_while_wiring() {
     let report = mistake(&save.replace("x.png", "{tick:03}.npy"));
     assert!(report.contains("`{tick:03}.npy` has other braces than `{tick}` and `{run}`"), "{report}");
 }
+
+#[test]
+fn the_first_batch_is_held_while_others_come_and_when_a_run_is_resumed() {
+    let nodes = r#""data": Digits(batch: 3, seed: 1), "held": First(images: "data", labels: "data"),
+        "images": First(images: "data"), "look": Look(images: "held", labels: "images")"#;
+    let mut first = engine(nodes).unwrap();
+    ticks(&mut first, 1);
+    let (pixels, labels) = (numbers(&first, "data"), rows(&first, "data"));
+    ticks(&mut first, 2);
+    let mut resumed = engine(nodes).unwrap();
+    resumed.load(&first.save().unwrap()).unwrap();
+    ticks(&mut resumed, 1);
+    for engine in [first, resumed] {
+        assert_ne!(numbers(&engine, "data"), pixels);
+        for held in ["held", "images"] {
+            assert_eq!(numbers(&engine, held), pixels);
+            assert_eq!(engine.value::<Images>(held).unwrap().before, 0);
+        }
+        assert_eq!(rows(&engine, "held"), labels);
+        let classes = engine.value::<Labels>("held").unwrap().classes.clone().unwrap();
+        assert!(
+            classes
+                .iter()
+                .enumerate()
+                .all(|(at, class)| rows(&engine, "held").f64s()[at * 10 + *class as usize] == 1.0)
+        );
+        assert_eq!(rows(&engine, "images").shape[..], [3, 0]);
+    }
+}
+
+#[test]
+fn images_with_noise_are_not_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    to_file(file("x.npy").as_ref(), "x", &Array::new([1, 1, 1, 1], vec![0.5])).unwrap();
+    to_file(file("s.npy").as_ref(), "s", &Array::new([1], vec![2.0])).unwrap();
+    let said = mistake(&format!(
+        r#""s": LoadSigmas(file: "{}"), "x": LoadImages(file: "{}", sigmas: "s"), "held": First(images: "x"),
+           "look": Look(images: "held")"#,
+        file("s.npy"),
+        file("x.npy")
+    ));
+    assert!(said.contains("`held` failed") && said.contains("hold clean ones"), "{said}");
+}

@@ -72,6 +72,12 @@ impl<'a> Sampling<'a> {
         self.times.t.iter().map(|t| if *t == 0.0 { 0.0 } else { self.times.path.sigma(*t) }).collect()
     }
 
+    /// How many steps end where they begin.
+    pub(super) fn idle(&self) -> usize {
+        let levels = self.levels();
+        (0..self.steps()).filter(|index| self.raised(*index, levels[*index]) == levels[index + 1]).count()
+    }
+
     /// The noise level at which a step really begins.
     fn raised(&self, index: usize, sigma: f64) -> f64 {
         match (self.times.restarts.get(&index), self.churn) {

@@ -16,6 +16,7 @@ impl Explanation {
         warnings.extend(self.of_training());
         for sampling in samplings {
             warnings.extend(self.of_levels(sampling));
+            warnings.extend(of_lengths(sampling));
             warnings.extend(of_churn(sampling));
         }
         warnings
@@ -125,6 +126,18 @@ impl Explanation {
         }
         warnings
     }
+}
+
+/// Steps between neighbours that a network rounds to one noise level.
+fn of_lengths(sampling: &Sampling) -> Option<String> {
+    let (idle, steps) = (sampling.idle(), sampling.steps());
+    (idle > 0).then(|| {
+        format!(
+            "{idle} of {steps} steps of `{}` have no length, as their ends are rounded to one noise level; images stay as \
+             they are there, and fewer steps cost less",
+            sampling.walk.name
+        )
+    })
 }
 
 /// Noise that comes nowhere, or not all of it.
