@@ -55,7 +55,8 @@ fn header(array: View) -> Result<Vec<u8>, Error> {
     // The whole header, with ten bytes before the text and a line feed after it, fills a multiple of 64.
     header.extend(std::iter::repeat_n(' ', 63 - (header.len() + 10) % 64));
     header.push('\n');
-    let too_many = Error::Dtype { found: dtype, wanted: "written as `.npy`: its shape has too many dimensions".into() };
+    let too_many =
+        Error::Dtype { found: dtype, wanted: "written as `.npy`: its shape has too many dimensions".into() };
     let length = u16::try_from(header.len()).map_err(|_| too_many)?;
     Ok([MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes()].concat())
 }

@@ -23,8 +23,7 @@ pub struct Points {
 impl Node for Points {
     type Value = Denoiser;
 
-    const DOC: &'static str =
-        "The ideal denoiser of a few points in the plane: images of 1x1 pixel and two channels.\n\
+    const DOC: &'static str = "The ideal denoiser of a few points in the plane: images of 1x1 pixel and two channels.\n\
         With a `std` it is that of a mixture of normal distributions around the points.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[

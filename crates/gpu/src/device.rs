@@ -13,8 +13,8 @@ use crate::errors::Reports;
 use crate::executor::{Prepared, written_input};
 use crate::memory::{Block, Buffer, Shelf, padded};
 use crate::pipelines::{Mode, Pipelines};
-use crate::stamps::Stamps;
 use crate::queue::Queue;
+use crate::stamps::Stamps;
 use crate::state::State;
 use crate::{Offer, Plan, Schedule};
 

@@ -9,8 +9,8 @@ use crate::call::{Call, Memory, Number};
 use crate::device::Inner;
 use crate::memory::{Block, Buffer};
 use crate::pipelines::{Pipeline, Pipelines};
-use crate::stamps::Stamps;
 use crate::schedule::{Constant, Schedule, WINDOW_ALIGNMENT};
+use crate::stamps::Stamps;
 use crate::state::State;
 use crate::{Offer, Plan, Shader, View};
 

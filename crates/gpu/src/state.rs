@@ -4,8 +4,8 @@ use tensor::Result;
 
 use crate::memory::{Block, Shelf, padded};
 use crate::pipelines::Pipelines;
-use crate::stamps::Stamps;
 use crate::queue::Queue;
+use crate::stamps::Stamps;
 
 /// What runs share, one at a time.
 pub(crate) struct State {
