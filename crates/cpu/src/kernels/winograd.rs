@@ -232,6 +232,7 @@ impl Chunk<'_, '_> {
 
     /// Aᵀ m A of a tile, and its four pixels written.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // a vector of four pixels
     fn finish<S: Simd, const N: usize>(&self, s: S, panel: usize, tile: usize) {
         let Task { shape, panels, store, out, .. } = self.task;
         let sums = &self.sums[tile * N * S::LANES..];

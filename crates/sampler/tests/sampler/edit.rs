@@ -196,7 +196,7 @@ fn ways_between_latents_keep_their_length_and_mix_labels() {
     let found = numbers(&engine, "between");
     let half = 0.5f64.sqrt();
     // A quarter of a circle of radius 5, and two latents on one line.
-    let expected = [3.0, 4.0, half * -1.0, half * 7.0, -4.0, 3.0, 1.0, 0.0, 1.5, 0.0, 2.0, 0.0];
+    let expected = [3.0, 4.0, -half, half * 7.0, -4.0, 3.0, 1.0, 0.0, 1.5, 0.0, 2.0, 0.0];
     assert_eq!(found.len(), expected.len());
     let near = found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12);
     assert!(near, "{found:?}");

@@ -115,8 +115,8 @@ impl Kernel for TransformGradients<'_, '_> {
                     let (left, right) = (spread(s, [a, c]), spread(s, [b, d]));
                     for y in 0..4 {
                         let row = spread(s, [left[y], right[y]]);
-                        for x in 0..4 {
-                            s.write(to, (4 * y + x) * step + j, row[x]);
+                        for (x, value) in row.iter().enumerate() {
+                            s.write(to, (4 * y + x) * step + j, *value);
                         }
                     }
                 }
@@ -159,6 +159,7 @@ impl Weights<'_> {
 
     /// Gᵀ u G of the filters of an input channel, whose sums begin at `from`.
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // a row of four columns
     fn finish<S: Simd, const N: usize>(&self, s: S, panel: usize, channel: usize, from: usize) {
         for j in 0..N {
             let mut columns = [[s.splat(0.0); 3]; 4];
