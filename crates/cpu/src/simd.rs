@@ -1,7 +1,8 @@
 //! SIMD chosen at run time: kernels are written once over [`Simd`] and compiled for every [`Level`].
 //!
 //! A level is a token that only exists where its instructions do, so its methods are safe to call. Everything a kernel
-//! calls must be `#[inline(always)]` up to [`Level::run`], whose wrapper turns the instructions on.
+//! calls must be `#[inline(always)]` up to [`Level::run`], whose wrapper turns the instructions on. What takes a closure
+//! rarely is: work in one handed on, or in `array::map` and `from_fn`, is compiled without the instructions and slow.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -107,9 +107,10 @@ impl Kernel for LoadRow<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let LoadRow { load, at, size, out, scratch } = self;
+        let LoadRow { load, at, size, mut out, scratch } = self;
         let [room, rounded] = scratch.take([load.row_len(size[1]), out.len()]);
-        out.filled(s, rounded, |out| out.copy_from_slice(load.row(s, at, size, room)));
+        out.wide(rounded).copy_from_slice(load.row(s, at, size, room));
+        out.round(s, rounded);
     }
 }
 

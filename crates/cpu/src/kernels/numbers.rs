@@ -174,14 +174,18 @@ impl<'a> NumbersMut<'a> {
         }
     }
 
-    /// Lets `fill` write them in 32 bits: themselves, or `room`, which is then rounded.
+    /// Where to write them in 32 bits: themselves, or `room`, of which [`round`](Self::round) then makes them.
     #[inline(always)]
-    pub(super) fn filled<S: Simd>(mut self, s: S, room: &mut [f32], fill: impl FnOnce(&mut [f32])) {
-        // Called in one place, so that it is compiled once.
-        fill(match &mut self {
+    pub(super) fn wide<'r>(&'r mut self, room: &'r mut [f32]) -> &'r mut [f32] {
+        match self {
             NumbersMut::F32(numbers) => numbers,
             NumbersMut::Bf16(numbers) => &mut room[..numbers.len()],
-        });
+        }
+    }
+
+    /// Rounds what `room` holds, where that is not what they are.
+    #[inline(always)]
+    pub(super) fn round<S: Simd>(&mut self, s: S, room: &[f32]) {
         if let NumbersMut::Bf16(numbers) = self {
             let room = &room[..numbers.len()];
             for i in (0..room.len()).step_by(S::LANES) {

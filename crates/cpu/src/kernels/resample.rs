@@ -74,7 +74,7 @@ impl Kernel for Row<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Row { resample, x, size: [h, w, c], y, out, scratch } = self;
+        let Row { resample, x, size: [h, w, c], y, mut out, scratch } = self;
         let [column, room] = scratch.take([w * c, out.len()]);
         column.fill(0.0);
         for (tap, weight) in resample.taps.iter().enumerate() {
@@ -82,16 +82,16 @@ impl Kernel for Row<'_, '_> {
                 add(s, weight * resample.gain, x.range(from * w * c, w * c), column);
             }
         }
-        out.filled(s, room, |out| {
-            out.fill(0.0);
-            for (to, out) in out.chunks_exact_mut(c).enumerate() {
-                for (tap, weight) in resample.taps.iter().enumerate() {
-                    if let Some(from) = resample.source(to, tap, w) {
-                        add(s, *weight, Numbers::F32(&column[from * c..][..c]), out);
-                    }
+        let wide = out.wide(room);
+        wide.fill(0.0);
+        for (to, out) in wide.chunks_exact_mut(c).enumerate() {
+            for (tap, weight) in resample.taps.iter().enumerate() {
+                if let Some(from) = resample.source(to, tap, w) {
+                    add(s, *weight, Numbers::F32(&column[from * c..][..c]), out);
                 }
             }
-        });
+        }
+        out.round(s, room);
     }
 }
 

@@ -265,27 +265,27 @@ impl Kernel for Apply<'_, '_> {
                 let start = (sample * h + y) * w * channels;
                 let x = source.x.range(start, w * channels).widened(s, x_room);
                 // SAFETY: a row of this task's sample.
-                let dx = unsafe { dx.range(start, w * channels) };
+                let mut dx = unsafe { dx.range(start, w * channels) };
                 let residual =
                     residual.map(|residual| residual.range(start, w * channels).widened(s, residual_room));
-                dx.filled(s, room, |dx| {
-                    let pixels =
-                        dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dz.chunks_exact(c));
-                    for (pixel, ((dx, x), dz)) in pixels.enumerate() {
-                        let residual = residual.map(|residual| &residual[pixel * channels..][..channels]);
-                        let limit = offset + channels;
-                        for i in (0..channels).step_by(S::LANES) {
-                            let at = offset + i;
-                            let read = |values: &[f32]| s.read(&values[..limit], at);
-                            let mut value = s.fma(s.read(x, i), read(of_x), read(constant));
-                            value = s.fma(read(scale), read(dz), value);
-                            if let Some(residual) = residual {
-                                value = s.add(value, s.read(residual, i));
-                            }
-                            s.write(dx, i, s.mul(value, s.splat(*factor)));
+                let wide = dx.wide(room);
+                let pixels =
+                    wide.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dz.chunks_exact(c));
+                for (pixel, ((dx, x), dz)) in pixels.enumerate() {
+                    let residual = residual.map(|residual| &residual[pixel * channels..][..channels]);
+                    let limit = offset + channels;
+                    for i in (0..channels).step_by(S::LANES) {
+                        let at = offset + i;
+                        let read = |values: &[f32]| s.read(&values[..limit], at);
+                        let mut value = s.fma(s.read(x, i), read(of_x), read(constant));
+                        value = s.fma(read(scale), read(dz), value);
+                        if let Some(residual) = residual {
+                            value = s.add(value, s.read(residual, i));
                         }
+                        s.write(dx, i, s.mul(value, s.splat(*factor)));
                     }
-                });
+                }
+                dx.round(s, room);
                 offset += channels;
             }
         }
