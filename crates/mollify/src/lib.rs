@@ -7,7 +7,7 @@ mod device;
 mod explanation;
 mod goal;
 mod interrupt;
-mod metrics;
+mod metrics_file;
 mod notes;
 mod plan;
 mod problem;
@@ -51,6 +51,7 @@ pub fn plugin(engine: &mut Engine) {
     denoise::plugin(engine);
     sampler::plugin(engine);
     train::plugin(engine);
+    metrics::plugin(engine);
     plots::plugin(engine);
     values::plugin(engine);
 }
