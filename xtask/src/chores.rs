@@ -20,21 +20,6 @@ pub(crate) fn demo() -> Result<(), String> {
     Ok(())
 }
 
-/// Trains on augmented digits, told and not told how, and measures how many samples stand upright.
-/// Settings go to both runs.
-pub(crate) fn leak(settings: &[&str]) -> Result<(), String> {
-    run(cargo(&["build", "--release", "--package", "mollify", "--bin", "mollify", "--example", "leak"]))?;
-    let mut measure = Command::new(target().join("release/examples/leak"));
-    measure.current_dir(root());
-    for name in ["leak", "leak-untold"] {
-        let mut train = Command::new(target().join("release/mollify"));
-        train.current_dir(root()).args(["run", &format!("pipelines/{name}.ron"), "--fresh"]);
-        run(with(train, settings))?;
-        measure.arg(format!("runs/{name}/samples.npy"));
-    }
-    run(measure)
-}
-
 /// Leaves the tests on a GPU out.
 const NO_GPU: &str = "--no-gpu";
 

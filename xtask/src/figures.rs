@@ -4,51 +4,86 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::chores::{cargo, root, run, target};
+use crate::data::data;
 
-/// A figure, the pipelines of `pipelines/figures` that make it, and whether they need the network of the quickstart.
+/// A figure, the pipelines of `pipelines/figures` that make it, and what they need.
 struct Figure {
     name: &'static str,
     about: &'static str,
     pipelines: &'static [&'static str],
-    network: bool,
+    needs: Needs,
 }
 
-const FIGURES: [Figure; 6] = [
+/// What has to be there before.
+#[derive(PartialEq)]
+enum Needs {
+    Nothing,
+    /// The network of `pipelines/quickstart.ron`.
+    Quickstart,
+    /// `datasets/mnist10k.zip`.
+    Mnist10k,
+}
+
+const FIGURES: [Figure; 10] = [
     Figure {
         name: "ideal",
         about: "the ideal denoiser on real images (figure 1b)",
         pipelines: &["ideal"],
-        network: false,
+        needs: Needs::Nothing,
     },
     Figure {
         name: "curvature",
         about: "trajectories for VP, VE and σ = t (figure 3)",
         pipelines: &["curvature"],
-        network: false,
+        needs: Needs::Nothing,
     },
     Figure {
         name: "nfe",
         about: "error against evaluations for every solver (figure 2, with exact answers)",
         pipelines: &["nfe-runs", "nfe"],
-        network: false,
+        needs: Needs::Nothing,
     },
     Figure {
         name: "truncation",
         about: "truncation error by noise level and rho (figure 13)",
         pipelines: &["truncation-runs", "truncation"],
-        network: true,
+        needs: Needs::Quickstart,
     },
     Figure {
         name: "loss",
         about: "loss by noise level before and after training (figure 5a)",
         pipelines: &["loss"],
-        network: true,
+        needs: Needs::Quickstart,
     },
     Figure {
         name: "langevin",
         about: "Langevin iteration at fixed noise levels (figure 14)",
         pipelines: &["langevin-runs", "langevin"],
-        network: true,
+        needs: Needs::Quickstart,
+    },
+    Figure {
+        name: "quality",
+        about: "quality against evaluations (figure 12)",
+        pipelines: &["quality-runs", "quality-euler-runs", "quality"],
+        needs: Needs::Quickstart,
+    },
+    Figure {
+        name: "churn",
+        about: "quality against S_churn, S_tmin, S_tmax and S_noise (figures 5b and 15)",
+        pipelines: &["churn-runs", "tmin-runs", "tmax-runs", "noise-runs", "churn"],
+        needs: Needs::Quickstart,
+    },
+    Figure {
+        name: "leak",
+        about: "augmentation that does not leak",
+        pipelines: &["../leak", "../leak-untold", "leak"],
+        needs: Needs::Nothing,
+    },
+    Figure {
+        name: "ladder",
+        about: "from VP to the paper's configuration, step by step, on MNIST-10k (table 2)",
+        pipelines: &["ladder-a", "ladder-b", "ladder-c", "ladder-d", "ladder-e", "ladder-f", "ladder"],
+        needs: Needs::Mnist10k,
     },
 ];
 
@@ -56,7 +91,8 @@ const HELP: &str = "\
 usage: cargo xtask figures [NAME…]
 
 Runs the experiments and draws them into docs/figures, all of them or those named. Those that need a
-trained network train that of pipelines/quickstart.ron first, unless runs/quickstart is there.
+trained network train that of pipelines/quickstart.ron first, unless runs/quickstart is there;
+those of MNIST-10k make `datasets/mnist10k.zip` first.
 ";
 
 /// Runs the pipelines of figures, one after the other.
@@ -70,8 +106,12 @@ pub(crate) fn figures(names: &[&str]) -> Result<(), String> {
     }
     run(cargo(&["build", "--release", "--package", "mollify"]))?;
     let chosen = || FIGURES.iter().filter(|figure| names.is_empty() || names.contains(&figure.name));
-    if chosen().any(|figure| figure.network) && !root().join("runs/quickstart").exists() {
+    let needs = |what, path| chosen().any(|figure| figure.needs == what) && !root().join(path).exists();
+    if needs(Needs::Quickstart, "runs/quickstart") {
         pipeline("pipelines/quickstart.ron")?;
+    }
+    if needs(Needs::Mnist10k, "datasets/mnist10k.zip") {
+        data(&["mnist10k"])?;
     }
     for name in chosen().flat_map(|figure| figure.pipelines) {
         pipeline(&format!("pipelines/figures/{name}.ron"))?;
@@ -91,7 +131,7 @@ fn pipeline(file: &str) -> Result<(), String> {
         }
     }
     let mut mollify = Command::new(target().join("release/mollify"));
-    mollify.current_dir(root()).args(["run", file]);
+    mollify.current_dir(root()).args(["run", file, "--fresh"]);
     run(mollify)
 }
 

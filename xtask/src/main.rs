@@ -18,9 +18,6 @@ usage: cargo xtask COMMAND
   bless [ARGS]    accept what the snapshot tests see now; ARGS go to `cargo test`
   shaders [OUT]   write every shader of the shipped pipelines as WGSL, SPIR-V, MSL and HLSL, to
                   `target/shaders` unless OUT says otherwise
-  leak [ARGS]     train on augmented digits, told and not told how, and measure whether samples
-                  stand upright (pipelines/leak.ron and leak-untold.ron), in minutes; ARGS go to
-                  both `mollify run`s
   data SET        make a real data set from its package: mnist10k, emoji or clipart;
                   `cargo xtask data --help` says more
   figures [NAME…] run the experiments of the paper in pipelines/figures and draw them into
@@ -37,7 +34,6 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => chores::ci(rest),
         ["bless", rest @ ..] => chores::bless(rest),
         ["shaders", rest @ ..] => chores::shaders(rest),
-        ["leak", rest @ ..] => chores::leak(rest),
         ["data", rest @ ..] => data::data(rest),
         ["figures", rest @ ..] => figures::figures(rest),
         ["bench", rest @ ..] => bench::bench(rest),

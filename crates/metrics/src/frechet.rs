@@ -6,8 +6,9 @@ use crate::Statistics;
 
 /// `|μ - μ'|² + tr(Σ + Σ' - 2 (Σ Σ')^½)`: what FID is, with the features of Inception-v3.
 ///
-/// The trace of the root is the sum of the singular values of `BᵀB'` for any roots `BBᵀ = Σ`, `B'B'ᵀ = Σ'`. That is as
-/// exact for covariances of fewer images than features, whose product has many eigenvalues near zero.
+/// The trace of the root is the sum of the roots of the eigenvalues of `Σ^½ Σ' Σ^½`, which is symmetric. With fewer images
+/// than features many of them are zero but for rounding, whose roots take some 1e-8 of the distance away: nothing is cut
+/// off here, so that such distances are those of other programs, which have the same rounding.
 ///
 /// # Errors
 /// If the statistics are of two networks.
@@ -22,21 +23,16 @@ pub fn frechet_distance(a: &Statistics, b: &Statistics) -> Result<f64, String> {
         return Err(format!("{wide} features cannot be compared with {other}: they come from two networks"));
     }
     let apart = (&a.mu - &b.mu).norm_squared();
-    let [root, other] = [a, b].map(|statistics| root(&statistics.sigma));
-    let shared = match (root.ncols(), other.ncols()) {
-        (0, _) | (_, 0) => 0.0,
-        _ => (root.transpose() * other).singular_values().sum(),
-    };
+    let root = root(&a.sigma);
+    let product = &root * &b.sigma * &root;
+    let symmetric = (&product + product.transpose()) * 0.5;
+    let shared: f64 = symmetric.symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).sum();
     Ok(apart + a.sigma.trace() + b.sigma.trace() - 2.0 * shared)
 }
 
-/// B of `BBᵀ = Σ`, without the directions in which nothing varies but rounding.
+/// The symmetric square root of a covariance.
 fn root(sigma: &DMatrix<f64>) -> DMatrix<f64> {
-    let SymmetricEigen { mut eigenvectors, eigenvalues } = SymmetricEigen::new(sigma.clone());
-    let least = eigenvalues.amax() * sigma.nrows() as f64 * f64::EPSILON;
-    let kept: Vec<usize> = (0..eigenvalues.len()).filter(|at| eigenvalues[*at] > least).collect();
-    for at in &kept {
-        eigenvectors.column_mut(*at).scale_mut(eigenvalues[*at].sqrt());
-    }
-    eigenvectors.select_columns(&kept)
+    let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(sigma.clone());
+    let roots = DMatrix::from_diagonal(&eigenvalues.map(|value| value.max(0.0).sqrt()));
+    &eigenvectors * roots * eigenvectors.transpose()
 }

@@ -6,6 +6,7 @@ pub mod kernel;
 pub mod loss_by_sigma;
 pub mod memorisation;
 pub mod precision_recall;
+pub mod upright;
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;

@@ -39,4 +39,5 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<kinds::precision_recall::PrecisionRecall, _>(kinds::precision_recall::measure);
     engine.node::<kinds::memorisation::Memorisation, _>(kinds::memorisation::measure);
     engine.node::<LossBySigma, _>(kinds::loss_by_sigma::loss_by_sigma);
+    engine.node::<kinds::upright::Upright, _>(kinds::upright::upright);
 }

@@ -27,12 +27,9 @@ fn error(device: &dyn Device, images: &str, features: &str) -> Result<f32> {
 
 #[test]
 fn squeezenet_makes_the_expected_features_of_small_and_large_images() -> Result {
-    let devices: [Box<dyn Device>; 2] = [Box::new(cpu::Cpu::new(2)), Box::new(Reference)];
-    for device in devices {
-        for (images, features) in [("images", "features"), ("large", "large_features")] {
-            let error = error(device.as_ref(), images, features)?;
-            assert!(error < 1e-3, "{}: {images} are off by {error}", device.name());
-        }
+    for (images, features) in [("images", "features"), ("large", "large_features")] {
+        let error = error(&cpu::Cpu::new(2), images, features)?;
+        assert!(error < 1e-3, "{images} are off by {error}");
     }
     Ok(())
 }

@@ -77,6 +77,16 @@ pub(crate) enum Command {
         after_help = "Example: mollify dataset photos photos-64x48.zip --resolution 64x48"
     )]
     Dataset(Dataset),
+    /// Say how near images come to real ones: Fréchet distance, and on request more
+    ///
+    /// IMAGES and DATA are anything that `mollify dataset` takes as SOURCE. Features are those of SqueezeNet, which comes with
+    /// the program; a distance of them is no FID and is called FD-SqueezeNet512@64. Each score tells everything that it
+    /// depends on, and scores of different numbers of images are refused. Beside them stands the floor: the distance between
+    /// as many real images and the other real ones.
+    #[command(
+        after_help = "Example: mollify score runs/sample/png --against photos.zip --also kid,precision-recall"
+    )]
+    Score(Score),
     /// List the kinds of nodes, or explain one
     #[command(after_help = "Example: mollify kinds Euler")]
     Kinds {
@@ -201,6 +211,56 @@ pub(crate) enum Look {
         #[arg(long, value_name = "N")]
         threads: Option<NonZero<usize>>,
     },
+}
+
+#[derive(Group)]
+pub(crate) struct Score {
+    /// The images, a score for each set
+    #[arg(required = true, value_name = "IMAGES")]
+    pub(crate) images: Vec<PathBuf>,
+    /// The real images, or an `.npz` of their mean `mu` and covariance `sigma`
+    #[arg(long, value_name = "DATA")]
+    pub(crate) against: PathBuf,
+    /// Measure this as well, with all features in memory
+    #[arg(long, value_name = "METRIC", value_delimiter = ',')]
+    pub(crate) also: Vec<Also>,
+    /// Images like DATA that training has not seen, for memorisation
+    #[arg(long, value_name = "DATA")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Take only N of the images, spread evenly
+    #[arg(long, value_name = "N")]
+    pub(crate) n: Option<NonZero<usize>>,
+    /// Take the features of Inception-v3 instead, for FID: safetensors of the weights of 2015-12-05 with torchvision's names
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(crate) inception: Option<PathBuf>,
+    /// The seeds of the images [default: the numbers in their names]
+    #[arg(long, value_name = "SEEDS")]
+    pub(crate) seeds: Option<String>,
+    /// The weights that made the images: their digest is told
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Write the mean and covariance of DATA for later scores
+    #[arg(long, value_name = "NPZ")]
+    pub(crate) save_statistics: Option<PathBuf>,
+    /// Write the scores as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) to: Option<PathBuf>,
+    /// Print scores that `--to` wrote beside these, if they can be compared; may be repeated
+    #[arg(long, value_name = "JSON")]
+    pub(crate) beside: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) hardware: Hardware,
+}
+
+/// What can be measured besides the Fréchet distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Also {
+    /// The kernel distance with its standard error.
+    Kid,
+    /// Precision and recall with 3 neighbours.
+    PrecisionRecall,
+    /// Distances to the nearest image of DATA, against those of images held out.
+    Memorisation,
 }
 
 /// What to keep of a picture.

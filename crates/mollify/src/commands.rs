@@ -8,6 +8,7 @@ mod import;
 mod info;
 mod kinds;
 mod run;
+mod score;
 mod snapshot;
 
 use pipeline::Plugin;
@@ -32,6 +33,7 @@ pub(crate) fn execute(command: Command, plugins: &[&dyn Plugin]) -> Result<Endin
         }
         Command::Explain { file, settings } => done(explain::explain(&file, &settings.settings, plugins)),
         Command::Dataset(args) => done(dataset::dataset(args)),
+        Command::Score(args) => done(score::score(&args)),
         Command::Kinds { kind } => done(kinds::kinds(kind.as_deref(), plugins)),
         Command::Info { file } => done(info::info(&file)),
         Command::Devices => done(devices::devices()),

@@ -8,7 +8,7 @@ mod explanation;
 mod goal;
 mod interrupt;
 mod json_lines;
-mod metrics;
+mod metrics_file;
 mod notes;
 mod plan;
 mod problem;
@@ -52,6 +52,7 @@ pub fn plugin(engine: &mut Engine) {
     denoise::plugin(engine);
     sampler::plugin(engine);
     train::plugin(engine);
+    metrics::plugin(engine);
     plots::plugin(engine);
     values::plugin(engine);
 }

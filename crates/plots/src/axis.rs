@@ -17,6 +17,9 @@ pub struct Axis {
     pub scale: Scale,
     /// What part is shown; all of the data unless given.
     pub range: Option<(f64, f64)>,
+    /// What stands at 0, 1, 2 …, where the column holds words.
+    #[serde(skip)]
+    pub names: Vec<String>,
 }
 
 /// How numbers lie on an axis.
@@ -70,6 +73,9 @@ impl Axis {
     /// Ticks over the range that is asked for, or else over all numbers with a little room.
     pub(crate) fn ticks(&self, numbers: impl Iterator<Item = f64>) -> Ticks {
         let place = |number| self.scale.place(number);
+        if !self.names.is_empty() {
+            return Ticks::of_names(&self.names);
+        }
         if let Some((low, high)) = self.range {
             return Ticks::new(self.scale, place(low)..place(high));
         }
@@ -92,6 +98,8 @@ pub(crate) struct Ticks {
     pub(crate) range: Range<f64>,
     major: Vec<f64>,
     minor: Vec<f64>,
+    /// What stands at 0, 1, 2 …; empty where numbers do.
+    pub(crate) names: Vec<String>,
 }
 
 impl Ticks {
@@ -107,7 +115,17 @@ impl Ticks {
                 (within(&range, decades(&range, every, &[1])), within(&range, minor))
             }
         };
-        Self { scale, range, major, minor }
+        Self { scale, range, major, minor, names: Vec::new() }
+    }
+
+    fn of_names(names: &[String]) -> Self {
+        Self {
+            scale: Scale::Linear,
+            range: -0.5..names.len() as f64 - 0.5,
+            major: (0..names.len()).map(|at| at as f64).collect(),
+            minor: Vec::new(),
+            names: names.to_vec(),
+        }
     }
 
     pub(crate) fn place(&self, number: f64) -> f64 {
@@ -116,7 +134,10 @@ impl Ticks {
 
     /// What stands at a tick.
     pub(crate) fn text(&self, place: f64) -> String {
-        text(self.scale.number(place))
+        match self.names.get(place.round() as usize) {
+            Some(name) => name.clone(),
+            None => text(self.scale.number(place)),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Curve {
     markers: bool,
     #[serde(default)]
     density: Option<(f64, f64)>,
+    #[serde(default)]
+    floor: Option<Wire<Table>>,
     to: String,
 }
 
@@ -68,7 +70,8 @@ impl Node for Curve {
 
     const DOC: &'static str = "Plots one column of a table over another, as SVG and PNG with the numbers as CSV.\n\
         Rows with the same `x` on the same line are drawn as their mean, or root mean square, with a band. The files are written at the end \
-        of the act. Lines differ in colour, dashes and markers; the SVG suits light and dark pages.";
+        of the act. Lines differ in colour, dashes and markers; the SVG suits light and dark pages. Where `x` holds words, they stand \
+        side by side.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("of", "the tables; of several, a column `of` says which node a row is from"),
@@ -89,6 +92,7 @@ impl Node for Curve {
             "density",
             "mean and standard deviation of ln σ: the noise levels of training, in grey below the curves",
         ),
+        ("floor", "a table whose `y` is drawn as a line across: the best that there can be"),
         TO,
     ];
 
@@ -106,8 +110,13 @@ impl Node for Curve {
 pub fn curve(this: This<Curve>, tables: Read<Table>, names: Query<&Name>) -> Result<Figure> {
     let table = join(&this.of, &tables, &names)?;
     let panel_keys = keys(&table, this.panels.as_deref())?;
-    let panels = distinct(&panel_keys).into_iter().map(|key| this.panel(&table, &panel_keys, &key));
+    let x = this.places(&table)?;
+    let panels = distinct(&panel_keys).into_iter().map(|key| this.panel(&table, &x, &panel_keys, &key));
     let mut panels = panels.collect::<Result<Vec<_>, String>>()?;
+    if let Some(floor) = this.floor {
+        let level = this.level(tables.get(floor)?, names.get(floor.node())?)?;
+        panels.iter_mut().for_each(|panel| panel.layers.extend(level.clone()));
+    }
     if panels.len() > 1 {
         this.share_axes(&mut panels);
     }
@@ -128,15 +137,43 @@ pub(crate) fn join(wires: &[Wire<Table>], tables: &Read<Table>, names: &Query<&N
 }
 
 impl Curve {
+    /// Where rows lie to the right, with the axis: words side by side, in the order in which they come.
+    fn places(&self, table: &Table) -> Result<(Vec<f64>, Axis), String> {
+        let cells = keys(table, Some(&self.x.of))?;
+        if cells.is_empty() || cells.iter().any(|cell| matches!(cell, Cell::Number(_))) {
+            return Ok((table.numbers(&self.x.of)?, self.x.clone()));
+        }
+        let words = distinct(&cells);
+        let place = |cell| words.iter().position(|word| word == cell).unwrap_or_default() as f64;
+        let names = words.iter().map(ToString::to_string).collect();
+        Ok((cells.iter().map(place).collect(), Axis { names, ..self.x.clone() }))
+    }
+
+    /// The line across, once its table has rows.
+    fn level(&self, table: &Table, name: &Name) -> Result<Option<Layer>, String> {
+        if table.rows().is_empty() {
+            return Ok(None);
+        }
+        let heights = table.numbers(&self.y.of)?;
+        let at = heights.iter().sum::<f64>() / heights.len() as f64;
+        Ok(Some(Layer::Level { name: name.to_string(), at }))
+    }
+
     /// The panel of the rows whose key is `key`.
-    fn panel(&self, table: &Table, panel_keys: &[Cell], key: &Cell) -> Result<Panel, String> {
-        let (x, y) = (table.numbers(&self.x.of)?, table.numbers(&self.y.of)?);
+    fn panel(
+        &self,
+        table: &Table,
+        (x, axis): &(Vec<f64>, Axis),
+        panel_keys: &[Cell],
+        key: &Cell,
+    ) -> Result<Panel, String> {
+        let y = table.numbers(&self.y.of)?;
         let lines = keys(table, self.by.as_deref())?;
         let widths = match &self.band {
             Band::Column(column) => Some(table.numbers(column)?),
             _ => None,
         };
-        let mut layers = self.density(&x);
+        let mut layers = self.density(x);
         for (style, line) in distinct(&lines).iter().enumerate() {
             let rows = (0..x.len()).filter(|row| panel_keys[*row] == *key && lines[*row] == *line);
             let gathered = |of: &[f64]| spots(rows.clone().map(|row| (x[row], of[row])).collect());
@@ -150,7 +187,7 @@ impl Curve {
             Some(column) => name(key, Some(column), self.title.as_deref()),
             None => self.title.clone().unwrap_or_default(),
         };
-        Ok(Panel { title, x: self.x.clone(), y: self.y.clone(), layers })
+        Ok(Panel { title, x: axis.clone(), y: self.y.clone(), layers })
     }
 
     fn line(&self, spots: &[Spot], widths: Option<Vec<Spot>>, name: String, style: usize) -> Line {
@@ -191,6 +228,12 @@ impl Curve {
         let mut table = Table::new(words.chain(numbers));
         for panel in panels {
             for layer in &panel.layers {
+                if let Layer::Level { name, at } = layer {
+                    let word = || Cell::Word(name.clone());
+                    let words = self.panels.iter().map(|_| Cell::Word(panel.title.clone()));
+                    let words = words.chain(self.by.iter().map(|_| word())).chain([word()]);
+                    table.push(words.chain([*at; 3].map(Cell::from)).collect());
+                }
                 let Layer::Line(line) = layer else { continue };
                 for [x, y] in &line.points {
                     let band = line
@@ -201,7 +244,9 @@ impl Curve {
                     let words =
                         self.panels.iter().map(|_| &panel.title).chain(self.by.iter().map(|_| &line.name));
                     let words = words.map(|word| Cell::Word(word.clone()));
-                    table.push(words.chain([*x, *y, band[0], band[1]].map(Cell::from)).collect());
+                    let name = panel.x.names.get(*x as usize);
+                    let x = name.map_or(Cell::from(*x), |name| Cell::Word(name.clone()));
+                    table.push(words.chain([x]).chain([*y, band[0], band[1]].map(Cell::from)).collect());
                 }
             }
         }

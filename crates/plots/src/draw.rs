@@ -121,12 +121,16 @@ fn draw_layer(chart: &Chart, layer: &Layer, axes: [&Ticks; 2]) -> Drawn {
         Layer::Line(line) => draw_line(chart, line, axes),
         Layer::Area { points, .. } => draw_shade(chart, points, axes),
         Layer::Cells(cells) => draw_cells(chart, cells, axes),
+        Layer::Level { at, .. } => draw_level(chart, *at, axes),
     }
 }
 
 fn draw_line(chart: &Chart, line: &Line, [x, y]: [&Ticks; 2]) -> Drawn {
     let area = chart.plotting_area();
     let colour = colour(line.style);
+    if !x.names.is_empty() {
+        return draw_separate(chart, line, y);
+    }
     let within = |at: f64, ticks: &Ticks| at.clamp(ticks.range.start, ticks.range.end);
     let side = |end: usize| {
         let place = move |band: &[f64; 3]| (x.place(band[0]), within(y.place(band[end]), y));
@@ -147,6 +151,21 @@ fn draw_line(chart: &Chart, line: &Line, [x, y]: [&Ticks; 2]) -> Drawn {
         draw_marker(area, *place, line.style)?;
     }
     Ok(())
+}
+
+/// Between words lies nothing: a marker each, with a bar instead of a band.
+fn draw_separate(chart: &Chart, line: &Line, y: &Ticks) -> Drawn {
+    let area = chart.plotting_area();
+    for [at, low, high] in &line.band {
+        let bar = vec![(*at, y.place(*low)), (*at, y.place(*high))];
+        area.draw(&PathElement::new(bar, colour(line.style).stroke_width(2 * UNIT))).map_err(failed)?;
+    }
+    line.points.iter().try_for_each(|[at, value]| draw_marker(area, (*at, y.place(*value)), line.style))
+}
+
+fn draw_level(chart: &Chart, at: f64, [x, y]: [&Ticks; 2]) -> Drawn {
+    let ends = vec![(x.range.start, y.place(at)), (x.range.end, y.place(at))];
+    chart.plotting_area().draw(&PathElement::new(ends, SHADE.stroke_width(2 * UNIT))).map_err(failed)
 }
 
 fn draw_marker<C: plotters::coord::CoordTranslate>(
@@ -217,7 +236,9 @@ fn named(panels: &[Panel]) -> Vec<&Layer> {
     let mut named: Vec<(&str, &Layer)> = Vec::new();
     for layer in panels.iter().flat_map(|panel| &panel.layers) {
         let name = match layer {
-            Layer::Line(Line { name, .. }) | Layer::Area { name, .. } => name.as_str(),
+            Layer::Line(Line { name, .. }) | Layer::Area { name, .. } | Layer::Level { name, .. } => {
+                name.as_str()
+            }
             Layer::Cells(cells) => cells.label.as_str(),
         };
         if !name.is_empty() && named.iter().all(|(known, _)| *known != name) {
@@ -229,7 +250,9 @@ fn named(panels: &[Panel]) -> Vec<&Layer> {
 
 fn legend_width(panels: &[Panel]) -> u32 {
     let widest = named(panels).into_iter().map(|layer| match layer {
-        Layer::Line(Line { name, .. }) | Layer::Area { name, .. } => 48 + width_of(name),
+        Layer::Line(Line { name, .. }) | Layer::Area { name, .. } | Layer::Level { name, .. } => {
+            48 + width_of(name)
+        }
         Layer::Cells(cells) => (width_of(&cells.label)).max(80),
     });
     widest.max().map_or(0, |width| width + 12)
@@ -259,6 +282,11 @@ fn draw_legend(panels: &[Panel], area: &Area) -> Drawn {
                 let high = (5 * UNIT) as i32;
                 let sample = Rectangle::new([(left, y - high), (right, y + high)], SHADE.mix(0.25).filled());
                 area.draw(&sample).map_err(failed)?;
+                area.draw_text(name, &font(SMALL).pos(middle), (words, y)).map_err(failed)?;
+            }
+            Layer::Level { name, .. } => {
+                area.draw(&PathElement::new(vec![(left, y), (right, y)], SHADE.stroke_width(2 * UNIT)))
+                    .map_err(failed)?;
                 area.draw_text(name, &font(SMALL).pos(middle), (words, y)).map_err(failed)?;
             }
             Layer::Cells(cells) => draw_bar(cells, area)?,

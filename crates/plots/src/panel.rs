@@ -21,6 +21,11 @@ pub enum Layer {
         points: Vec<[f64; 2]>,
     },
     Cells(Cells),
+    /// A line across, at a height.
+    Level {
+        name: String,
+        at: f64,
+    },
 }
 
 /// Points that belong together.
@@ -62,6 +67,7 @@ impl Panel {
                     y.extend(line.band.iter().flat_map(|[_, low, high]| [*low, *high]));
                 }
                 Layer::Area { .. } => {}
+                Layer::Level { at, .. } => y.push(*at),
                 Layer::Cells(cells) => {
                     x.extend(&cells.x);
                     y.extend(&cells.y);

@@ -82,6 +82,20 @@ fn a_curve_is_an_svg_a_png_of_twice_its_size_and_the_numbers() {
 }
 
 #[test]
+fn words_stand_side_by_side_above_a_floor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nodes = r#""least": Measured(steps: [1000]),
+        "curve": Curve(of: "measured", x: (of: "solver"), y: (of: "error"), floor: "least", to: "{run}/error")"#;
+    engine(folder.path(), &[MEASURED, nodes].concat()).expect("a pipeline").run().expect("a run");
+    let read = |extension: &str| fs::read_to_string(folder.path().join(format!("error.{extension}")));
+    let svg = read("svg").expect("a file");
+    assert!(svg.contains("Euler") && svg.contains("Heun") && svg.contains("least"), "{svg}");
+    let csv = read("csv").expect("a file");
+    let first: Vec<&str> = csv.lines().map(|line| line.split_once(',').expect("columns").0).collect();
+    assert_eq!(first, ["solver", "Euler", "Heun", "least"]);
+}
+
+#[test]
 fn the_same_numbers_are_drawn_the_same_byte_for_byte() {
     let curve = r#""curve": Curve(of: "measured", x: (of: "steps"), y: (of: "error"), panels: "solver", to: "{run}/error")"#;
     let [first, second] = [0, 1].map(|_| {
@@ -144,7 +158,7 @@ fn mistakes_say_what_to_do() {
     assert!(range.contains("an axis from 0 to 1 cannot be drawn") && range.contains("above 0"), "{range}");
     let column = with(r#""c": Curve(of: "measured", x: (of: "step"), y: (of: "error"), to: "a")"#);
     assert!(column.contains("no column is called `step`; there are `solver`, `steps`, `error`"), "{column}");
-    let words = with(r#""c": Curve(of: "measured", x: (of: "solver"), y: (of: "error"), to: "a")"#);
+    let words = with(r#""c": Curve(of: "measured", x: (of: "steps"), y: (of: "solver"), to: "a")"#);
     assert!(words.contains("holds `Euler`, which is no number"), "{words}");
     let extension = with(r#""c": Curve(of: "measured", x: (of: "steps"), y: (of: "error"), to: "a.png")"#);
     assert!(extension.contains("leave out `.png`"), "{extension}");

@@ -1,5 +1,6 @@
 //! What a network says of the images that pass.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bevy_ecs::prelude::*;
@@ -20,6 +21,8 @@ pub struct Features {
     seeds: Option<Wire<Seeds>>,
     #[serde(default)]
     count: Option<usize>,
+    #[serde(default)]
+    skip: usize,
     #[serde(default)]
     by: Option<Wire<Denoiser>>,
     #[serde(default)]
@@ -62,6 +65,10 @@ impl Node for Features {
         ("x", "the images, clean ones or samples"),
         ("seeds", "the seeds of images that are sampled"),
         ("count", "how many images to take, where they are not samples"),
+        (
+            "skip",
+            "how many images of the data to leave out before, 0 unless given: for two sets without a common image",
+        ),
         ("by", "the denoiser that makes the samples: scores then tell the digest of its weights"),
         (
             "network",
@@ -71,6 +78,10 @@ impl Node for Features {
     ];
 
     fn check(&self) -> Result<(), Mistake> {
+        if self.seeds.is_some() && self.skip > 0 {
+            return Err(Mistake::new("skip", "`skip` is for data, and `seeds` says that these are samples")
+                .help("leave out `skip`, and choose the seeds that are wanted"));
+        }
         match (self.seeds, self.count) {
             (Some(_), None) => Ok(()),
             (None, Some(count)) if count >= 2 => Ok(()),
@@ -135,13 +146,15 @@ pub fn features(
     let mut set = sets.get(this.node()).cloned().unwrap_or_default();
     let images = images.get(this.x)?;
     let seeds = seeds.maybe(this.seeds)?;
-    if !set.complete && wanted(&set, images, seeds) {
+    let from = this.skip.saturating_sub(images.before as usize);
+    if !set.complete && from < images.batch() && wanted(&set, images, seeds) {
         let extractor = match extractor.as_mut() {
             Some(ready) => ready,
             None => extractor.insert(Extractor::new(this.network.open()?)),
         };
         let left = this.count.map_or(usize::MAX, |count| count - set.origin.n);
-        let rows = look(images, left, extractor, &compute)?;
+        let to = from.saturating_add(left).min(images.batch());
+        let rows = look(images, from..to, extractor, &compute)?;
         if set.origin.n == 0 {
             set.origin = Origin::seen_by(extractor.network(), 0);
             set.rows = Arc::new(Rows::new(rows.width(), Vec::new()));
@@ -150,7 +163,7 @@ pub fn features(
         set.origin.nfe = images.step.map_or(0, |step| step.evaluations);
         Arc::make_mut(&mut set.rows).append(&rows);
         set.seeds.extend(seeds.iter().flat_map(|seeds| &seeds.ids));
-        set.complete = seeds.map_or(left <= images.batch(), |seeds| seeds.last);
+        set.complete = seeds.map_or(left <= rows.count(), |seeds| seeds.last);
         if set.complete {
             let weights = denoisers.maybe(this.by)?.map(|by| weights(by, &compute)).transpose()?;
             set.origin.weights = weights.unwrap_or_default();
@@ -169,9 +182,9 @@ fn wanted(set: &FeatureSet, images: &Images, seeds: Option<&Seeds>) -> bool {
     seeds.is_none_or(|seeds| arrived && !seeds.ids.iter().any(|seed| set.seeds.contains(seed)))
 }
 
-/// The features of the first images of a batch, as many as are left.
-fn look(images: &Images, left: usize, extractor: &mut Extractor, compute: &Compute) -> Result<Rows> {
-    let &[n, h, w, c] = &images.pixels.shape()[..] else {
+/// The features of some images of a batch.
+fn look(images: &Images, which: Range<usize>, extractor: &mut Extractor, compute: &Compute) -> Result<Rows> {
+    let &[_, h, w, c] = &images.pixels.shape()[..] else {
         return Err(format!("images are {}, expected [n, h, w, c]", images.pixels.shape()).into());
     };
     let numbers = compute.download(&images.pixels)?.f32s();
@@ -179,7 +192,8 @@ fn look(images: &Images, left: usize, extractor: &mut Extractor, compute: &Compu
         return Err("an image has pixels that are not finite".into());
     }
     let byte = |pixel: &f32| (pixel * 127.5 + 128.0).clamp(0.0, 255.0) as u8;
-    let bytes: Vec<u8> = numbers[..n.min(left) * h * w * c].iter().map(byte).collect();
+    let size = h * w * c;
+    let bytes: Vec<u8> = numbers[which.start * size..which.end * size].iter().map(byte).collect();
     Ok(extractor.rows(compute.device(), [h, w, c], &bytes)?)
 }
 

@@ -25,11 +25,8 @@ const LAST: &str = "Mixed_7c";
 /// `[n, h, w, c]` to `[n, 2048]`.
 pub fn build(layers: &mut Layers, images: Value, size: usize) -> Value {
     let graph = &mut *layers.graph;
-    let (n, c) = (graph.shape(images)[0], graph.shape(images)[3]);
-    let scaled = bilinear(graph, images, size, Pixels::FirstAligned);
-    let x = graph.transpose(scaled, &[0, 2, 3, 1]);
-    let x = graph.map(&[x], |v| (v(0) - 128.0) / 128.0);
-    let mut x = if c == 3 { x } else { graph.broadcast(x, [n, size, size, 3]) };
+    let scaled = bilinear(graph, images, size, Pixels::FirstAligned, [0, 1]);
+    let mut x = graph.map(&[scaled], |v| (v(0) - 128.0) / 128.0);
     let pool = Window::square(3, 2, 0);
     for (at, (name, kernel)) in STEM.into_iter().enumerate() {
         let (stride, padding) = (if at == 0 { 2 } else { 1 }, usize::from(at == 2));

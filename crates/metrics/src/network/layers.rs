@@ -5,6 +5,9 @@ use tensor::{Array, Graph, Shape, Value};
 
 use super::weights::Weights;
 
+/// Convolutions of fewer rows or columns are products with patches as well: most of what they see is padding.
+const SMALLEST: usize = 8;
+
 /// A network in the making.
 pub struct Layers<'a> {
     pub graph: &'a mut Graph,
@@ -64,25 +67,25 @@ impl<'a> Layers<'a> {
     pub fn conv(&mut self, x: Value, name: &str, kernel: Kernel, window: Window) -> Value {
         let [out, cin, height, width] = kernel.shape;
         let bias = self.bind(format!("{name}.bias"), [out], kernel.bias.clone());
-        let plain = window.stride == 1 && height == width && (height == 1 || height == 3);
+        let [h, w] = [1, 2].map(|axis| self.graph.shape(x)[axis]);
+        let plain = window.stride == 1 && [height, width] == [3, 3] && h.min(w) >= SMALLEST;
+        let weight = format!("{name}.weight");
         let y = if plain {
-            let weight = self.bind(format!("{name}.weight"), [height * width, cin, out], kernel.by_tap());
-            let y = self.graph.conv(x, weight, Some(bias));
+            let weight = self.bind(weight, [9, cin, out], kernel.by_tap());
+            let y = self.graph.conv(x, weight, None);
             // Devices pad so that the size stays.
-            let cut = height / 2 - window.padding[0];
-            let [h, w] = [1, 2].map(|axis| self.graph.shape(y)[axis]);
-            let y = self.graph.slice(y, 1, cut..h - cut);
-            self.graph.slice(y, 2, cut..w - cut)
+            let cut = window.padding.map(|padding| 1 - padding);
+            let y = self.graph.slice(y, 1, cut[0]..h - cut[0]);
+            self.graph.slice(y, 2, cut[1]..w - cut[1])
         } else {
-            let weight = self.bind(format!("{name}.weight"), [1, height * width * cin, out], kernel.by_tap());
+            let weight = self.bind(weight, [height * width * cin, out], kernel.by_tap());
             let patches = self.patches(x, window);
-            self.graph.conv(patches, weight, Some(bias))
+            let &[n, h, w, seen] = &self.graph.shape(patches)[..] else { panic!("patches are images") };
+            let rows = self.graph.reshape(patches, [n * h * w, seen]);
+            let y = self.graph.matmul(rows, weight);
+            self.graph.reshape(y, [n, h, w, out])
         };
-        self.relu(y)
-    }
-
-    pub fn relu(&mut self, x: Value) -> Value {
-        self.graph.map(&[x], |v| v(0).max(0.0))
+        self.graph.map(&[y, bias], |v| (v(0) + v(1)).max(0.0))
     }
 
     /// `[n, h', w', kernel · c]`: what the window sees at each of its places, pixel by pixel.

@@ -1,6 +1,6 @@
 //! Images of any size to the one that a network takes.
 
-use tensor::{Graph, Op, Value};
+use tensor::{Graph, Value};
 
 /// Where the pixels of the result lie in the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,20 +11,42 @@ pub enum Pixels {
     FirstAligned,
 }
 
-/// Bilinear, without antialiasing whatever the size: `[n, h, w, c]` to `[n, c, size, size]`.
+/// Bilinear, without antialiasing whatever the size: of the rows of `[n, h, w, c]` scaled to `[n, size, size, 3]`, every
+/// `step`-th from `first`. Grey is repeated.
 ///
-/// Each axis is a product with a matrix of two numbers a row.
-pub fn bilinear(graph: &mut Graph, images: Value, size: usize, pixels: Pixels) -> Value {
+/// Each axis is a product: columns with a matrix that leaves channels side by side, so that nothing has to be transposed.
+pub fn bilinear(
+    graph: &mut Graph,
+    images: Value,
+    size: usize,
+    pixels: Pixels,
+    [first, step]: [usize; 2],
+) -> Value {
     let &[n, h, w, c] = &graph.shape(images)[..] else { panic!("images are [n, h, w, c]") };
-    let mut along = |x: Value, from: usize| {
-        let matrix = graph.table(matrix(from, size, pixels), [size, from]);
-        let rest = graph.shape(x).len() / (n * from);
-        let x = graph.reshape(x, [n, from, rest]);
-        graph.push(Op::MatMul { transpose_left: true, transpose_right: true }, &[x, matrix], None)
-    };
-    let columns = along(images, h);
-    let both = along(columns, w);
-    graph.reshape(both, [n, c, size, size])
+    let lines: Vec<f64> =
+        matrix(h, size, pixels).chunks_exact(h).skip(first).step_by(step).flatten().copied().collect();
+    let count = lines.len() / h;
+    let lines = graph.table(lines, [1, count, h]);
+    let lines = graph.broadcast(lines, [n, count, h]);
+    let images = graph.reshape(images, [n, h, w * c]);
+    let rows = graph.matmul(lines, images);
+    let columns = graph.table(columns(&matrix(w, size, pixels), w, c), [w * c, size * 3]);
+    let rows = graph.reshape(rows, [n * count, w * c]);
+    let both = graph.matmul(rows, columns);
+    graph.reshape(both, [n, count, size, 3])
+}
+
+/// `[from · c, to · 3]` of a matrix `[to, from]`: the same for each of `c` channels, or for one that becomes three.
+fn columns(matrix: &[f64], from: usize, c: usize) -> Vec<f64> {
+    let to = matrix.len() / from;
+    let mut columns = vec![0.0; from * c * to * 3];
+    for (at, part) in matrix.iter().enumerate() {
+        for colour in 0..3 {
+            let row = at % from * c + if c == 3 { colour } else { 0 };
+            columns[row * to * 3 + at / from * 3 + colour] = *part;
+        }
+    }
+    columns
 }
 
 /// `[to, from]`: what the pixels of an axis are made of.

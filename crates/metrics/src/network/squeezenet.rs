@@ -27,15 +27,14 @@ pub fn build(layers: &mut Layers, images: Value) -> Value {
 
 /// `[n, 32, 32, 12]`: scaled images without the mean, the four pixels of each square of two side by side.
 fn blocks(layers: &mut Layers, images: Value) -> Value {
-    let (n, c) = (layers.graph.shape(images)[0], layers.graph.shape(images)[3]);
-    let graph = &mut *layers.graph;
-    let scaled = bilinear(graph, images, SIZE, Pixels::HalfCentres);
-    let halves = graph.reshape(scaled, [n, c, SIZE / 2, 2, SIZE / 2, 2]);
-    let blocks = graph.transpose(halves, &[0, 2, 4, 3, 5, 1]);
-    let blocks = graph.reshape(blocks, [n, SIZE / 2, SIZE / 2, 4, c]);
-    let mean = graph.table(MEAN.to_vec(), [1, 1, 1, 1, 3]);
-    let centred = graph.sub(blocks, mean);
-    graph.reshape(centred, [n, SIZE / 2, SIZE / 2, 12])
+    let (n, graph) = (layers.graph.shape(images)[0], &mut *layers.graph);
+    let halves = [0, 1].map(|first| {
+        let rows = bilinear(graph, images, SIZE, Pixels::HalfCentres, [first, 2]);
+        let pairs = graph.reshape(rows, [n, SIZE / 2, SIZE / 2, 6]);
+        let mean = graph.table([MEAN; 2].concat(), [1, 1, 1, 6]);
+        graph.sub(pairs, mean)
+    });
+    graph.concat(&halves, 3)
 }
 
 /// The first convolution, of stride 2 with a row and column of zeros all round, as one of stride 1 over squares of two:
@@ -43,16 +42,17 @@ fn blocks(layers: &mut Layers, images: Value) -> Value {
 fn first(layers: &mut Layers, blocks: Value) -> Value {
     let (weight, bias) = (layers.weights.get("conv1.weight"), layers.weights.get("conv1.bias"));
     let out = bias.len();
-    let mut over_blocks = vec![0.0; out * 12 * 9];
+    let mut over_blocks = vec![0.0; out * 12 * 4];
     for (at, number) in weight.iter().enumerate() {
         // [out, 3, 3, 3]; the weights see blue first.
         let (to, colour, row, column) = (at / 27, 2 - at / 9 % 3, at / 3 % 3, at % 3);
         let (square, inside) = ([row.div_ceil(2), column.div_ceil(2)], [(row + 1) % 2, (column + 1) % 2]);
         let channel = (inside[0] * 2 + inside[1]) * 3 + colour;
-        over_blocks[(to * 12 + channel) * 9 + square[0] * 3 + square[1]] = *number;
+        over_blocks[(to * 12 + channel) * 4 + square[0] * 2 + square[1]] = *number;
     }
-    let kernel = Kernel { shape: [out, 12, 3, 3], weight: over_blocks, bias: bias.to_vec() };
-    layers.conv(blocks, "conv1", kernel, Window::same([3, 3]))
+    let kernel = Kernel { shape: [out, 12, 2, 2], weight: over_blocks, bias: bias.to_vec() };
+    let blocks = layers.graph.pad(blocks, &[(0, 0), (1, 0), (1, 0), (0, 0)]);
+    layers.conv(blocks, "conv1", kernel, Window::square(2, 1, 0))
 }
 
 fn fire(layers: &mut Layers, x: Value, number: usize) -> Value {

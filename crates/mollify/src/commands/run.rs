@@ -11,7 +11,9 @@ use crate::explanation::Explanation;
 use crate::problem::{Problem, print};
 use crate::stderr::say;
 use crate::world::Point;
-use crate::{args, device, interrupt, metrics, notes, plan, profile, progress, resume, run_folder, world};
+use crate::{
+    args, device, interrupt, metrics_file, notes, plan, profile, progress, resume, run_folder, world,
+};
 
 pub(crate) fn run(args: &args::Run, plugins: &[&dyn Plugin]) -> Result<Ending, Problem> {
     let points = world::points(&args.file, &args.settings.settings)?;
@@ -82,7 +84,7 @@ fn play(
     if ticks > 0 {
         say(format!("going on after {ticks} ticks"));
     }
-    metrics::log(&mut engine, &run.folder, ticks)?;
+    metrics_file::log(&mut engine, &run.folder, ticks)?;
     if !args.quiet {
         warn_of_data(&mut engine);
         progress::show(&mut engine);
