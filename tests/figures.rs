@@ -107,6 +107,29 @@ fn training_digs_a_dip_into_the_loss_where_it_looks() {
     assert!(before.iter().zip(&after).all(|(before, after)| after.1 < before.1));
 }
 
+/// The only number of a figure that stands beside `word` in a column.
+fn beside(name: &str, column: &str, word: &str, number: &str) -> f64 {
+    let rows = figure(name);
+    let row = rows.iter().find(|row| row[column] == word).expect("a row of that name");
+    row[number].parse().expect("a number")
+}
+
+/// Against 300 digits; the floor is 332 with a standard deviation of 48 over three pairs of sets, and samples vary as much.
+#[test]
+fn quality_is_near_its_floor_from_25_evaluations_on() {
+    let heun = line("quality", &[("of", "Heun")], ["nfe", "value"]);
+    let floor = beside("quality", "of", "real-digits", "value");
+    let at = |nfe: f64| heun.iter().find(|(count, _)| *count == nfe).expect("a point").1;
+    assert!((230.0..430.0).contains(&floor), "{floor}");
+    assert!(at(3.0) > 20.0 * floor && at(9.0) > 5.0 * floor && at(13.0) > 2.0 * floor, "{heun:?}");
+    assert!(at(25.0) < 1.5 * floor && at(35.0) < 1.5 * floor, "{heun:?}");
+    let euler = line("quality", &[("of", "Euler")], ["nfe", "value"]);
+    assert!(
+        euler.iter().filter(|(nfe, _)| *nfe < 10.0).all(|(nfe, value)| *value < at(*nfe) / 3.0),
+        "{euler:?}"
+    );
+}
+
 /// A folder with the pipelines of figures in it, but for those sweeps that are cut short.
 fn small(sweeps: &[(&str, &str)]) -> Mollify {
     let mollify = mollify!().with_tiny();
@@ -137,6 +160,44 @@ fn figures_without_a_network_draw_small_versions_of_themselves() {
     mollify.succeed(&["run", "nfe-runs.ron", "--quiet", "--set", "samples=\"0-7\""]);
     mollify.succeed(&["run", &shipped("nfe"), "--quiet"]);
     drawn(&mollify, "nfe");
+}
+
+#[test]
+fn figures_of_quality_draw_small_versions_of_themselves() {
+    let steps = "\"steps\": [2, 3]";
+    let mollify = small(&[
+        ("quality-runs", steps),
+        ("quality-euler-runs", steps),
+        ("churn-runs", "\"steps\": [2], \"churn\": [0.0, 1.0]"),
+        ("tmin-runs", "\"steps\": [2], \"tmin\": [0.1, 1.0]"),
+        ("tmax-runs", "\"steps\": [2], \"tmax\": [0.1, 1.0]"),
+        ("noise-runs", "\"steps\": [2], \"noise\": [1.0, 1.1]"),
+    ]);
+    mollify.succeed(&["run", "tiny.ron", "--quiet"]);
+    let set = ["net=\"runs/tiny\"", "seeds=\"0-3\"", "n=4"].map(|set| ["--set", set]).concat();
+    for sweep in ["quality-runs", "quality-euler-runs", "churn-runs", "tmin-runs", "tmax-runs", "noise-runs"]
+    {
+        mollify.succeed(&[&["run", &format!("{sweep}.ron"), "--quiet"], &set[..]].concat());
+    }
+    mollify.succeed(&["run", &shipped("quality"), "--quiet", "--set", "n=4"]);
+    drawn(&mollify, "quality");
+    mollify.succeed(&["run", &shipped("churn"), "--quiet", "--set", "n=4"]);
+    for name in ["churn", "tmin", "tmax", "noise"] {
+        drawn(&mollify, name);
+    }
+}
+
+#[test]
+fn the_figure_of_leaks_draws_a_small_version_of_itself() {
+    let mollify = small(&[]);
+    let tiny =
+        ["kimg=0.032", "batch=8", "seeds=\"0-9\"", "unet.channels=8", "times.steps=2", "labels.each=1"];
+    let tiny = tiny.map(|set| ["--set", set]).concat();
+    for name in ["../leak", "../leak-untold"] {
+        mollify.succeed(&[&["run", &shipped(name), "--quiet"], &tiny[..]].concat());
+    }
+    mollify.succeed(&["run", &shipped("leak"), "--quiet"]);
+    drawn(&mollify, "leak");
 }
 
 #[test]
