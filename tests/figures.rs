@@ -146,7 +146,7 @@ fn shipped(name: &str) -> String {
 
 fn drawn(mollify: &Mollify, name: &str) {
     for extension in ["svg", "png", "csv"] {
-        assert!(mollify.read(&format!("docs/figures/{name}.{extension}")).len() > 200, "{name}.{extension}");
+        assert!(mollify.read(&format!("docs/figures/{name}.{extension}")).len() > 40, "{name}.{extension}");
     }
 }
 

@@ -46,7 +46,8 @@ pub fn shaders(offer: Offer) -> Vec<Shader> {
     let folder = folder_with_pictures();
     // A network without labels for those who sample one.
     let small = ("train/cifar10.ron", &["unet.channels=32", "mimg=0.001"][..]);
-    let all = files();
+    // Figures draw what other runs of theirs have measured, with the networks of the others.
+    let all: Vec<String> = files().into_iter().filter(|file| !file.starts_with("figures/")).collect();
     let all = [("quickstart.ron", &[][..]), small]
         .into_iter()
         .chain(all.iter().map(|file| (file.as_str(), &[][..])));

@@ -13,6 +13,8 @@ mod augment;
 mod compare;
 #[path = "parity/dataset_tool.rs"]
 mod dataset_tool;
+#[path = "parity/fid.rs"]
+mod fid;
 #[path = "parity/fixtures.rs"]
 mod fixtures;
 #[path = "parity/given_draws.rs"]
@@ -80,5 +82,6 @@ fn main() -> ExitCode {
     dataset_tool::run(&oracle, &mut report);
     loader::run(&oracle, &mut report);
     pickles::run(&oracle, &devices, &mut report);
+    fid::run(&oracle, &devices, &mut report);
     report.finish()
 }
