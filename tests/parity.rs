@@ -13,6 +13,8 @@ mod augment;
 mod compare;
 #[path = "parity/dataset_tool.rs"]
 mod dataset_tool;
+#[path = "parity/fid.rs"]
+mod fid;
 #[path = "parity/fixtures.rs"]
 mod fixtures;
 #[path = "parity/given_draws.rs"]
@@ -77,5 +79,6 @@ fn main() -> ExitCode {
     samplers::run(&oracle, &devices, &mut report);
     dataset_tool::run(&oracle, &mut report);
     pickles::run(&oracle, &devices, &mut report);
+    fid::run(&oracle, &devices, &mut report);
     report.finish()
 }

@@ -1,6 +1,6 @@
 //! `mollify score`: how near sets of images come to a set of real ones.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use dataset::{Format, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 use metrics::{
-    Extractor, FeatureNetwork, Moments, Origin, Rows, Score, Statistics, digest, frechet_distance, kernel_distance,
-    memorisation, precision_recall, ranges,
+    Extractor, FeatureNetwork, Moments, Origin, Rows, Score, Statistics, digest, frechet_distance,
+    kernel_distance, memorisation, precision_recall, ranges,
 };
 use pipeline::Feed;
 use tensor::Device;
@@ -35,9 +35,11 @@ pub(crate) fn score(args: &Args) -> Result<(), Problem> {
     };
     let opened = device::open(&args.hardware)?;
     say(opened.line());
-    let mut looker = Looker { extractor: Extractor::new(network), device: opened.machine.0, threads: threads(args) };
+    let mut looker =
+        Looker { extractor: Extractor::new(network), device: opened.machine.0, threads: threads(args) };
     let keep = !args.also.is_empty();
-    let sets = args.images.iter().map(|path| looker.generated(path, args, keep)).collect::<Result<Vec<_>, _>>()?;
+    let sets =
+        args.images.iter().map(|path| looker.generated(path, args, keep)).collect::<Result<Vec<_>, _>>()?;
     let (scores, floor) = compare(args, &mut looker, &sets)?;
     for score in scores.iter().chain(&earlier) {
         for other in &scores {
@@ -58,7 +60,11 @@ fn threads(args: &Args) -> usize {
 }
 
 /// Every score of every set, with the floor where there are real images to make it of.
-fn compare(args: &Args, looker: &mut Looker, sets: &[Looked]) -> Result<(Vec<Score>, Option<String>), Problem> {
+fn compare(
+    args: &Args,
+    looker: &mut Looker,
+    sets: &[Looked],
+) -> Result<(Vec<Score>, Option<String>), Problem> {
     let network = looker.extractor.network().clone();
     let mut scores = Vec::new();
     if args.against.extension().is_some_and(|end| end == "npz") && is_statistics(&args.against) {
@@ -80,7 +86,11 @@ fn compare(args: &Args, looker: &mut Looker, sets: &[Looked]) -> Result<(Vec<Sco
     }
     let source = open(&args.against)?;
     let n = sets.iter().map(|set| set.origin.n).min().unwrap_or(0);
-    let real = looker.look(&source, &args.against, Choice { n: None, halve_at: Some(n), keep: !args.also.is_empty() })?;
+    let real = looker.look(
+        &source,
+        &args.against,
+        Choice { n: None, halve_at: Some(n), keep: !args.also.is_empty() },
+    )?;
     let statistics = real.statistics()?;
     if let Some(file) = &args.save_statistics {
         statistics.write(file).map_err(Problem::new)?;
@@ -117,7 +127,9 @@ fn floor(network: &FeatureNetwork, real: &Looked) -> Result<Option<String>, Stri
 /// The scores that need all features.
 fn also(args: &Args, looker: &mut Looker, sets: &[Looked], real: &Looked) -> Result<Vec<Score>, Problem> {
     let held_out = match &args.held_out {
-        Some(path) => Some(looker.look(&open(path)?, path, Choice { n: None, halve_at: None, keep: true })?),
+        Some(path) => {
+            Some(looker.look(&open(path)?, path, Choice { n: None, halve_at: None, keep: true })?)
+        }
         None => None,
     };
     let mut scores = Vec::new();
@@ -136,7 +148,9 @@ fn also(args: &Args, looker: &mut Looker, sets: &[Looked], real: &Looked) -> Res
                 }
                 Also::Memorisation => {
                     let held_out = held_out.as_ref().ok_or_else(|| {
-                        Problem::new("memorisation needs images that training has not seen: add `--held-out DATA`")
+                        Problem::new(
+                            "memorisation needs images that training has not seen: add `--held-out DATA`",
+                        )
                     })?;
                     let found = memorisation(&set.rows, &real.rows, &held_out.rows).map_err(Problem::new)?;
                     scores.push(Score::new("nearest generated", found.generated, of(), against));
@@ -199,12 +213,13 @@ impl Looker {
         let count = source.pictures.count();
         looked.origin.seeds = match &args.seeds {
             Some(seeds) => seeds.clone(),
-            None => seeds_of(chosen(count, looked.origin.n).map(|at| source.pictures.path(at))).unwrap_or_default(),
+            None => seeds_of(chosen(count, looked.origin.n).map(|at| source.pictures.path(at)))
+                .unwrap_or_default(),
         };
         if let Some(file) = &args.weights {
             let bytes = std::fs::read(file);
-            let bytes =
-                bytes.map_err(|error| Problem::new(format!("`{}` cannot be read: {error}", file.display())))?;
+            let bytes = bytes
+                .map_err(|error| Problem::new(format!("`{}` cannot be read: {error}", file.display())))?;
             looked.origin.weights = digest(&bytes);
         }
         Ok(looked)
@@ -222,13 +237,15 @@ impl Looker {
         let format = source.pictures.format(0).map_err(|what| named(source, 0, &what))?;
         let bar = bar(n);
         let origin = Origin::seen_by(self.extractor.network(), n);
-        let mut looked = Looked { origin, all: Moments::default(), parts: Default::default(), rows: Rows::default() };
+        let mut looked =
+            Looked { origin, all: Moments::default(), parts: Default::default(), rows: Rows::default() };
         if choice.keep {
             looked.rows = Rows::new(self.extractor.network().width(), Vec::new());
         }
         let mut batches = decoded(path, n, count, format, self.threads)?;
         for start in (0..n).step_by(TOGETHER) {
-            let bytes = batches.take().map_err(|error| Problem::new(error.to_string().trim_end().to_owned()))?;
+            let bytes =
+                batches.take().map_err(|error| Problem::new(error.to_string().trim_end().to_owned()))?;
             let rows = self.extractor.rows(self.device.as_ref(), format.shape(), &bytes)?;
             looked.all.add(&rows).map_err(Problem::new)?;
             if first > 0 {
@@ -254,7 +271,13 @@ fn chosen(count: usize, n: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Batches of pictures' bytes, decoded ahead of time.
-fn decoded(path: &Path, n: usize, count: usize, format: Format, threads: usize) -> Result<Feed<Vec<u8>>, Problem> {
+fn decoded(
+    path: &Path,
+    n: usize,
+    count: usize,
+    format: Format,
+    threads: usize,
+) -> Result<Feed<Vec<u8>>, Problem> {
     let source = Arc::new(open(path)?);
     Ok(Feed::start(threads, AHEAD, 0, move |batch| {
         let start = batch as usize * TOGETHER;
@@ -263,7 +286,9 @@ fn decoded(path: &Path, n: usize, count: usize, format: Format, threads: usize) 
             let picture = source.pictures.read(at).map_err(|what| named_text(&source, at, &what))?;
             if picture.format != format {
                 let (found, first) = (picture.format, source.pictures.name(0));
-                let what = format!("is {found}, but `{first}` is {format}; `mollify dataset` makes all pictures alike");
+                let what = format!(
+                    "is {found}, but `{first}` is {format}; `mollify dataset` makes all pictures alike"
+                );
                 return Err(named_text(&source, at, &what).into());
             }
             bytes.extend(picture.bytes);
