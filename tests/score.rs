@@ -68,7 +68,7 @@ fn scores_of_different_numbers_of_images_are_refused() {
     let beside = ["score", "far", "--against", "real", "--device", "cpu", "--beside", "near.json"];
     assert_eq!(values(&folder.succeed(&beside), DISTANCE).len(), 2);
     let ran = folder.fail(&[&beside[..], &["--n", "20"]].concat());
-    assert!(ran.stderr.contains("24 images") && ran.stderr.contains("20"), "{ran}");
+    assert!(ran.stderr.contains("n 24") && ran.stderr.contains("n 20"), "{ran}");
     assert_eq!(ran.stdout, "");
     pictures(&folder, "few", 10, 3);
     let ran = folder.fail(&["score", "near", "few", "--against", "real", "--device", "cpu"]);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use ports::{Cell, Table};
+use ports::{Cell, SideBySide, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::{Estimate, FeatureNetwork};
@@ -63,26 +63,14 @@ impl Score {
         Self { standard_error: Some(estimate.error), ..Self::new(metric, estimate.value, of, against) }
     }
 
-    /// Refuses to let two scores stand side by side that do not mean the same: a Fréchet distance falls with the number
-    /// of images, whatever they show.
+    /// Refuses to let two scores stand side by side that do not mean the same.
     ///
     /// # Errors
-    /// If they are of different numbers of images, or of features of different networks.
+    /// If they are other metrics, of different numbers of images, or of features of different networks.
     pub fn expect_comparable(&self, other: &Self) -> Result<(), String> {
-        let n = |what: &str, one: String, other: String| {
-            let help = "score as many of both with `--n`";
-            Err(format!(
-                "one score is of {one} images{what}, the other of {other}, so they cannot be compared; {help}"
-            ))
-        };
-        if self.of.n != other.of.n {
-            return n("", self.of.n.to_string(), other.of.n.to_string());
-        }
-        if self.against != other.against {
-            let [one, other] = [self, other].map(|score| count(score.against));
-            return n(" to compare with", one, other);
-        }
-        self.of.expect_same_network(&other.of)
+        let mut scores = SideBySide::default();
+        scores.add(&Self::table([self]), "one set")?;
+        scores.add(&Self::table([other]), "another")
     }
 
     /// A table of scores, a row each.
@@ -165,7 +153,7 @@ mod tests {
     fn scores_of_different_numbers_of_images_are_not_comparable() {
         assert_eq!(score(50).expect_comparable(&score(50)), Ok(()));
         let refused = score(50).expect_comparable(&score(60)).expect_err("other numbers of images");
-        assert!(refused.contains("50 images") && refused.contains("60"), "{refused}");
+        assert!(refused.contains("n 50") && refused.contains("n 60"), "{refused}");
         let other = Score { against: Some(71), ..score(50) };
         assert!(score(50).expect_comparable(&other).is_err());
         let mut other = score(50);

@@ -3,7 +3,7 @@
 use bevy_ecs::prelude::*;
 use diffusion::log_normal_density;
 use pipeline::{Mistake, Node, Read, This, Wire, Wires};
-use ports::{Cell, Table};
+use ports::{Cell, SideBySide, Table};
 use serde::Deserialize;
 
 use crate::axis::{Axis, Scale};
@@ -70,7 +70,8 @@ impl Node for Curve {
 
     const DOC: &'static str = "Plots one column of a table over another, as SVG and PNG with the numbers as CSV.\n\
         Rows with the same `x` on the same line are drawn as their mean, or root mean square, with a band. The files are written at the end \
-        of the act. Lines differ in colour, dashes and markers; the SVG suits light and dark pages. Where `x` holds words, they stand \
+        of the act. Scores of different `n`, or of other networks' features, are refused, as they do not compare; but what `x`, `by` and \
+        `panels` tell apart may differ. Lines differ in colour, dashes and markers; the SVG suits light and dark pages. Where `x` holds words, they stand \
         side by side.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
@@ -109,6 +110,10 @@ impl Node for Curve {
 /// Lays the curves out.
 pub fn curve(this: This<Curve>, tables: Read<Table>, names: Query<&Name>) -> Result<Figure> {
     let table = join(&this.of, &tables, &names)?;
+    let apart = [Some(&this.x.of), this.by.as_ref(), this.panels.as_ref()];
+    let apart = || apart.into_iter().flatten().map(String::as_str);
+    let shown = this.of.iter().chain(&this.floor);
+    expect_comparable(shown.copied(), apart(), &tables, &names)?;
     let panel_keys = keys(&table, this.panels.as_deref())?;
     let x = this.places(&table)?;
     let panels = distinct(&panel_keys).into_iter().map(|key| this.panel(&table, &x, &panel_keys, &key));
@@ -134,6 +139,20 @@ pub(crate) fn join(wires: &[Wire<Table>], tables: &Read<Table>, names: &Query<&N
         joined.append(&table)?;
     }
     Ok(joined)
+}
+
+/// Refuses to draw scores in one figure that do not mean the same, but for the columns that tell them apart.
+pub(crate) fn expect_comparable<'a>(
+    wires: impl IntoIterator<Item = Wire<Table>>,
+    apart: impl IntoIterator<Item = &'a str>,
+    tables: &Read<Table>,
+    names: &Query<&Name>,
+) -> Result {
+    let mut scores = SideBySide::told_apart_by(apart);
+    for wire in wires {
+        scores.add(tables.get(wire)?, &format!("`{}`", names.get(wire.node())?))?;
+    }
+    Ok(())
 }
 
 impl Curve {

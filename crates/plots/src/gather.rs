@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bevy_ecs::prelude::*;
 use pipeline::{Constant, Mistake, Node, This};
-use ports::{Cell, Table};
+use ports::{Cell, SideBySide, Table};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,7 +34,8 @@ impl Node for Gather {
 
     const DOC: &'static str = "Reads what earlier runs have measured: their metrics, or a table each.\n\
         Of a sweep it reads the file of every point, and adds the settings of the point as columns: the file in \
-        `runs/nfe/steps=18,hat.amount=0.0` has `steps` and `hat.amount`.";
+        `runs/nfe/steps=18,hat.amount=0.0` has `steps` and `hat.amount`.\n\
+        Scores of different `n`, or of other networks' features, are refused, unless `n` is such a setting.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("at", "the folder of a run or of a sweep: `\"runs/quickstart\"`"),
@@ -63,13 +64,16 @@ impl Node for Gather {
 pub fn gather(this: This<Gather>) -> Result<Table> {
     let own = this.at.join(&this.file);
     if own.exists() {
-        return Ok(this.read(&own)?);
+        return Ok(this.read(&own, &mut SideBySide::told_apart_by(["metric"]))?);
     }
+    let points = points(&this.at)?;
+    let settings = points.iter().flat_map(|(_, settings)| settings).map(|(name, _)| name.as_str());
+    let mut scores = SideBySide::told_apart_by(settings.chain(["metric"]));
     let mut table = Table::default();
-    for (folder, settings) in points(&this.at)? {
+    for (folder, settings) in &points {
         let file = folder.join(&this.file);
         if file.exists() {
-            let read = this.read(&file)?;
+            let read = this.read(&file, &mut scores)?;
             table.append(&settings.iter().fold(read, |table, (name, cell)| table.with(name, cell)))?;
         }
     }
@@ -101,16 +105,25 @@ fn settings(name: &str) -> Option<Vec<(String, Cell)>> {
 }
 
 impl Gather {
-    fn read(&self, file: &Path) -> Result<Table, String> {
+    /// The rows of a file, whose scores have to compare with those of other files.
+    fn read(&self, file: &Path, scores: &mut SideBySide) -> Result<Table, String> {
         let text =
             fs::read_to_string(file).map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
-        let read =
-            if self.file.ends_with(".csv") { self.chosen(&from_csv(&text)?) } else { self.metrics(&text) };
-        let read = read.map_err(|what| format!("`{}`: {what}", file.display()))?;
+        let wrong = |what: String| format!("`{}`: {what}", file.display());
+        if !self.file.ends_with(".csv") {
+            return Ok(self.taken(&self.metrics(&text).map_err(wrong)?));
+        }
+        let table = self.taken(&from_csv(&text).map_err(wrong)?);
+        scores.add(&table, &format!("`{}`", file.display()))?;
+        self.chosen(&table).map_err(wrong)
+    }
+
+    /// All rows, or the last one.
+    fn taken(&self, read: &Table) -> Table {
         let mut table = Table::new(read.columns());
         let from = if self.last { read.rows().len().saturating_sub(1) } else { 0 };
         read.rows()[from..].iter().for_each(|row| table.push(row.clone()));
-        Ok(table)
+        table
     }
 
     /// The columns that are asked for.

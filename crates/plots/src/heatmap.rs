@@ -6,7 +6,7 @@ use ports::{Cell, Table};
 use serde::Deserialize;
 
 use crate::axis::Axis;
-use crate::curve::join;
+use crate::curve::{expect_comparable, join};
 use crate::figure::{COLUMNS, Figure, TO, check_to};
 use crate::groups::{distinct, keys, name, spots};
 use crate::panel::{Cells, Layer, Panel};
@@ -56,6 +56,9 @@ impl Node for Heatmap {
 /// Lays the heat map out.
 pub fn heatmap(this: This<Heatmap>, tables: Read<Table>, names: Query<&Name>) -> Result<Figure> {
     let table = join(&this.of, &tables, &names)?;
+    let apart = [Some(&this.x.of), Some(&this.y.of), this.panels.as_ref()];
+    let apart = apart.into_iter().flatten().map(String::as_str);
+    expect_comparable(this.of.iter().copied(), apart, &tables, &names)?;
     let panel_keys = keys(&table, this.panels.as_deref())?;
     let panels = distinct(&panel_keys).into_iter().map(|key| this.panel(&table, &panel_keys, &key));
     let mut panels = panels.collect::<Result<Vec<_>, String>>()?;

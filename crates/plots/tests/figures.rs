@@ -136,6 +136,48 @@ fn a_sweep_is_gathered_with_the_settings_of_its_points() {
     assert_eq!(table.cells("net").expect("a column"), [&"a".into(), &"a".into()]);
 }
 
+/// A file of one score, as measurements write them.
+fn score(folder: &Path, file: &str, n: u32, digest: &str) {
+    let path = folder.join(file);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    let text =
+        format!("metric,value,n,against,network,digest,resize\nFD,{n}.5,{n},50,Net,{digest},bilinear\n");
+    fs::write(path, text).expect("a file");
+}
+
+#[test]
+fn scores_of_different_numbers_of_images_are_neither_gathered_nor_drawn_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (steps, n) in [(2, 300), (3, 200)] {
+        score(folder.path(), &format!("sweep/steps={steps}/q.csv"), n, "ab");
+        score(folder.path(), &format!("sizes/n={n}/q.csv"), n, "ab");
+        score(folder.path(), &format!("single{n}/q.csv"), n, "ab");
+    }
+    score(folder.path(), "other/q.csv", 300, "cd");
+    let ran = |nodes: &str| {
+        let ran = engine(folder.path(), nodes).expect("a pipeline").run();
+        ran.map(drop).map_err(|failure| failure.to_string())
+    };
+    let gather = |name, at| format!(r#""{name}": Gather(at: "{{folder}}/{at}", file: "q.csv"),"#);
+    let what = ran(&gather("all", "sweep")).expect_err("other numbers of images");
+    for told in ["steps=2/q.csv` has a score of n 300", "steps=3/q.csv` one of n 200", "score as many images"]
+    {
+        assert!(what.contains(told), "{told} in {what}");
+    }
+    let curve = |of: &str, x: &str, floor: &str| {
+        format!(r#""c": Curve(of: {of}, x: (of: "{x}"), y: (of: "value"){floor}, to: "{{run}}/c"),"#)
+    };
+    let all = [gather("many", "single300"), gather("few", "single200"), gather("other", "other")].concat();
+    let floor = [all.clone(), curve(r#""many""#, "n", r#", floor: "few""#)].concat();
+    assert_eq!(ran(&floor), Ok(()));
+    let floor = [all.clone(), curve(r#""many""#, "against", r#", floor: "few""#)].concat();
+    let what = ran(&floor).expect_err("a floor of other numbers of images");
+    assert!(what.contains("`many` has a score of n 300, `few` one of n 200"), "{what}");
+    let what = ran(&[all, curve(r#"["many", "other"]"#, "of", "")].concat()).expect_err("another network");
+    assert!(what.contains("`many` has a score of digest ab, `other` one of digest cd"), "{what}");
+    assert_eq!(ran(&[gather("all", "sizes"), curve(r#""all""#, "n", "")].concat()), Ok(()));
+}
+
 #[test]
 fn metrics_are_gathered_from_the_lines_that_have_them() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -8,6 +8,7 @@ mod keep;
 mod labels;
 mod networks;
 mod run;
+mod side_by_side;
 mod steps;
 mod table;
 
@@ -21,6 +22,7 @@ pub use networks::{
     Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
 };
 pub use run::{Run, RunFolder};
+pub use side_by_side::SideBySide;
 pub use steps::{Step, Times};
 pub use table::{Cell, Table};
 
