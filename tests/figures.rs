@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
 
+use image::{GrayImage, ImageFormat, Luma};
 use mollify_tests::{Mollify, mollify, root};
 
 /// The rows of a committed figure, by column.
@@ -198,6 +200,28 @@ fn the_figure_of_leaks_draws_a_small_version_of_itself() {
     }
     mollify.succeed(&["run", &shipped("leak"), "--quiet"]);
     drawn(&mollify, "leak");
+}
+
+#[test]
+fn the_ladder_draws_a_small_version_of_itself() {
+    let mollify = small(&[]);
+    for n in 0..20_u8 {
+        let shade = |x: u32, y: u32| Luma([(x as u8 * 16).wrapping_add(n * 10) ^ (y as u8 * 8)]);
+        let mut bytes = Cursor::new(Vec::new());
+        GrayImage::from_fn(16, 16, shade).write_to(&mut bytes, ImageFormat::Png).expect("a picture");
+        mollify.write(&format!("pictures/{}/{n}.png", n % 10), bytes.into_inner());
+    }
+    let data = ["data=\"pictures\"", "n=10", "set.batch=10"].map(|set| ["--set", set]).concat();
+    let tiny = ["kimg=0.032", "batch=8", "seeds=\"0-9\"", "steps=2"].map(|set| ["--set", set]).concat();
+    for rung in ["a", "b", "c", "d", "e", "f"] {
+        let rung = shipped(&format!("ladder-{rung}"));
+        mollify.succeed(&[&["run", &rung, "--quiet"], &data[..], &tiny[..]].concat());
+    }
+    mollify.succeed(&[&["run", &shipped("ladder"), "--quiet"], &data[..]].concat());
+    drawn(&mollify, "ladder");
+    let rungs = String::from_utf8(mollify.read("docs/figures/ladder.csv")).expect("text");
+    let names: Vec<&str> = rungs.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(names, ["A", "B", "C", "D", "E", "F", "real-digits"]);
 }
 
 #[test]

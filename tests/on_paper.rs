@@ -19,7 +19,7 @@ pub const LITTLE: Offer = Offer { largest_binding: 1 << 30, halves: false, coope
 
 /// What lets pipelines come to their end within a few ticks and keeps their files together: each setting goes to the
 /// pipelines that have something of that name. In FOLDER are pictures, and the weights of pipelines that ran before.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 12] = [
     "kimg=0.128",
     "steps=6",
     "classes=10",
@@ -30,6 +30,9 @@ const SETTINGS: [&str; 9] = [
     "data=\"FOLDER/pictures\"",
     "files.to=\"FOLDER/{seed}.png\"",
     "files.to=\"FOLDER/all.png\"",
+    "table.to=\"FOLDER/quality.csv\"",
+    "figure.to=\"FOLDER/figure\"",
+    "grid.to=\"FOLDER/grid.png\"",
 ];
 /// Half-precision activations, of a network in training or from a file.
 const MIXED: [&str; 2] = ["unet.precision=Mixed", "net.precision=Mixed"];
@@ -46,8 +49,11 @@ pub fn shaders(offer: Offer) -> Vec<Shader> {
     let folder = folder_with_pictures();
     // A network without labels for those who sample one.
     let small = ("train/cifar10.ron", &["unet.channels=32", "mimg=0.001"][..]);
-    // Figures draw what other runs of theirs have measured, with the networks of the others.
-    let all: Vec<String> = files().into_iter().filter(|file| !file.starts_with("figures/")).collect();
+    // What gathers tables of other runs, to draw them, asks nothing new of a device, and here no run has written one.
+    let gathers = |file: &String| {
+        fs::read_to_string(root().join("pipelines").join(file)).is_ok_and(|text| text.contains("Gather("))
+    };
+    let all: Vec<String> = files().into_iter().filter(|file| !gathers(file)).collect();
     let all = [("quickstart.ron", &[][..]), small]
         .into_iter()
         .chain(all.iter().map(|file| (file.as_str(), &[][..])));
@@ -108,12 +114,12 @@ fn ticks(engine: &mut Engine, most: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Pictures of two classes.
+/// Pictures of ten classes.
 fn folder_with_pictures() -> TempDir {
     let folder = TempDir::new().expect("a folder for temporary files");
     // As many as it takes to hold a tenth out.
     for n in 0..20_u8 {
-        let class = folder.path().join("pictures").join(format!("{}", n % 2));
+        let class = folder.path().join("pictures").join(format!("{}", n % 10));
         fs::create_dir_all(&class).expect("a folder in it");
         let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([10 * n, 0, 255]));
         picture.save(class.join(format!("{n}.png"))).expect("a picture in it");

@@ -78,6 +78,30 @@ fn scores_of_different_numbers_of_images_are_refused() {
 }
 
 #[test]
+fn noise_is_far_above_the_floor_of_real_images() {
+    let folder = mollify!();
+    folder.write(
+        "noise.ron",
+        r#"(nodes: {
+            "digits": Digits(batch: 400),
+            "level":  Levels(like: "digits", sigmas: [80.0]),
+            "noise":  Corrupt(images: "digits", sigmas: "level"),
+            "half":   Features(x: "digits", count: 200),
+            "other":  Features(x: "digits", skip: 200, count: 200),
+            "noisy":  Features(x: "noise", count: 200),
+            "floor":  FrechetDistance(x: "other", against: "half"),
+            "far":    FrechetDistance(x: "noisy", against: "half"),
+            "save":   SaveTable(of: ["floor", "far"], to: "scores.csv"),
+        })"#,
+    );
+    folder.succeed(&["run", "noise.ron", "--quiet", "--device", "cpu"]);
+    let scores = String::from_utf8(folder.read("scores.csv")).expect("text");
+    let value = |line: &str| line.split(',').nth(1).and_then(|value| value.parse::<f64>().ok());
+    let values: Vec<f64> = scores.lines().filter_map(value).collect();
+    assert!(values.len() == 2 && values[0] > 0.0 && values[1] > 20.0 * values[0], "{scores}");
+}
+
+#[test]
 fn statistics_in_a_file_give_the_same_distance_as_the_images() {
     let folder = folder();
     let images = ["score", "near", "--against", "real", "--device", "cpu", "--save-statistics", "real.npz"];

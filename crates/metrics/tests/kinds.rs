@@ -127,6 +127,23 @@ fn features_collect_samples_by_seeds_and_data_by_count() {
 }
 
 #[test]
+fn features_that_skip_images_begin_after_them_in_whatever_batch_that_is() {
+    let nodes = r#"
+        "real": Noise(batch: 20, size: 8, seed: 2),
+        "all":  Features(x: "real", count: 80),
+        "some": Features(x: "real", count: 30),
+        "rest": Features(x: "real", skip: 30, count: 25),
+        "late": Features(x: "real", skip: 60, count: 20),"#;
+    let engine = run(nodes, 4);
+    let set = |name| engine.value::<FeatureSet>(name).expect("a set");
+    for (name, images) in [("some", 0..30), ("rest", 30..55), ("late", 60..80)] {
+        let set = set(name);
+        assert!(set.complete && set.origin.n == images.len(), "{name}");
+        assert!(*set.rows == engine.value::<FeatureSet>("all").expect("a set").rows.pick(images), "{name}");
+    }
+}
+
+#[test]
 fn scores_are_told_once_both_sets_are_complete_with_all_that_they_depend_on() {
     let nodes = format!(
         r#"{SETS}
