@@ -12,4 +12,4 @@ mod threads;
 pub use device::Cpu;
 pub use scratch::Scratch;
 pub use simd::{Kernel, Level, Simd};
-pub use threads::{Pool, Workers};
+pub use threads::{Pool, Tasks, Workers};

@@ -9,6 +9,8 @@ struct Line([f32; 16]);
 #[derive(Default)]
 pub struct Scratch {
     lines: Vec<Line>,
+    /// What [`Scratch::detach`] hands out.
+    second: Option<Box<Scratch>>,
 }
 
 impl Scratch {
@@ -26,9 +28,18 @@ impl Scratch {
         })
     }
 
+    /// Working memory of its own for what lives as long as several blocks of this; [`Scratch::attach`] brings it back.
+    pub fn detach(&mut self) -> Box<Scratch> {
+        self.second.take().unwrap_or_default()
+    }
+
+    pub fn attach(&mut self, second: Box<Scratch>) {
+        self.second = Some(second);
+    }
+
     /// How many bytes it has grown to.
     pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.lines.as_slice())
+        std::mem::size_of_val(self.lines.as_slice()) + self.second.as_ref().map_or(0, |second| second.bytes())
     }
 }
 

@@ -55,7 +55,36 @@ struct Team {
     caller: Mutex<Option<Thread>>,
 }
 
-type Job = *const (dyn Fn(usize, &mut Scratch) + Sync);
+/// What every thread does with its tasks.
+type Work<'a> = dyn Fn(&mut Tasks, &mut Scratch) + Sync + 'a;
+
+type Job = *const Work<'static>;
+
+/// The tasks of one thread, as it takes them: its own stretch first, then what the others have left.
+pub struct Tasks<'a> {
+    stretches: &'a [Stretch],
+    /// The stretch that tasks are taken from now.
+    current: usize,
+    /// Stretches that are left, the current one included.
+    left: usize,
+}
+
+impl Iterator for Tasks<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.left > 0 {
+            let stretch = &self.stretches[self.current];
+            let index = stretch.next.fetch_add(1, Relaxed);
+            if index < stretch.end.load(Relaxed) {
+                return Some(index);
+            }
+            self.current = (self.current + 1) % self.stretches.len();
+            self.left -= 1;
+        }
+        None
+    }
+}
 
 // SAFETY: `job` is written only while `busy` is 0, and read only between a change of `epoch` and the end of `busy`.
 unsafe impl Sync for Team {}
@@ -128,28 +157,35 @@ impl Workers<'_> {
 
     /// Runs `task(0)` to `task(tasks - 1)`, in any order, and waits for them. A panic of a task goes on here.
     pub fn run(&mut self, tasks: usize, task: impl Fn(usize, &mut Scratch) + Sync) {
-        if self.threads() == 1 || tasks <= 1 {
-            return (0..tasks).for_each(|index| task(index, self.scratch));
+        self.run_by_thread(tasks, |tasks, scratch| tasks.for_each(|index| task(index, scratch)));
+    }
+
+    /// Runs `work` on every thread, which is to do the tasks that it is handed: as [`Workers::run`], for what threads
+    /// prepare once for all of theirs.
+    pub fn run_by_thread(&mut self, tasks: usize, work: impl Fn(&mut Tasks, &mut Scratch) + Sync) {
+        if tasks > 0 {
+            self.team.run(tasks, &work, self.scratch);
         }
-        self.team.run(tasks, &task, self.scratch);
     }
 }
 
 impl Team {
-    fn run(&self, tasks: usize, task: &(dyn Fn(usize, &mut Scratch) + Sync), scratch: &mut Scratch) {
-        let threads = self.stretches.len();
+    fn run(&self, tasks: usize, work: &Work, scratch: &mut Scratch) {
+        let threads = self.stretches.len().min(tasks);
         for (index, stretch) in self.stretches.iter().enumerate() {
-            stretch.next.store(index * tasks / threads, Relaxed);
-            stretch.end.store((index + 1) * tasks / threads, Relaxed);
+            let [start, end] = [index, index + 1].map(|index| index.min(threads) * tasks / threads);
+            stretch.next.store(start, Relaxed);
+            stretch.end.store(end, Relaxed);
+        }
+        if threads == 1 {
+            return work(&mut self.tasks(0), scratch);
         }
         // SAFETY: no worker is busy, so nobody reads `job`; the lifetime is that of this call, which waits for all.
-        unsafe {
-            *self.job.get() = Some(std::mem::transmute::<&(dyn Fn(usize, &mut Scratch) + Sync), Job>(task))
-        };
+        unsafe { *self.job.get() = Some(std::mem::transmute::<&Work, Job>(work)) };
         *lock(&self.caller) = Some(std::thread::current());
-        self.busy.store(threads - 1, Relaxed);
+        self.busy.store(self.stretches.len() - 1, Relaxed);
         self.start();
-        let own = catch_unwind(AssertUnwindSafe(|| self.take_tasks(0, task, scratch)));
+        let own = catch_unwind(AssertUnwindSafe(|| work(&mut self.tasks(0), scratch)));
         if own.is_err() {
             self.cancel();
         }
@@ -158,6 +194,11 @@ impl Team {
         if let Some(panic) = own.err().or(others) {
             resume_unwind(panic);
         }
+    }
+
+    /// What the thread `me` takes.
+    fn tasks(&self, me: usize) -> Tasks<'_> {
+        Tasks { stretches: &self.stretches, current: me, left: self.stretches.len() }
     }
 
     /// Signals a new epoch.
@@ -190,7 +231,7 @@ impl Team {
             }
             // SAFETY: `run` has set the job before this epoch and waits until this worker is not busy any more.
             let job = unsafe { &*(*self.job.get()).expect("an epoch has a job") };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take_tasks(me, job, &mut scratch))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(&mut self.tasks(me), &mut scratch))) {
                 self.cancel();
                 *lock(&self.panic) = Some(panic);
             }
@@ -217,21 +258,6 @@ impl Team {
         }
         self.stretches[me].asleep.store(false, SeqCst);
         self.epoch.load(Acquire)
-    }
-
-    /// Takes tasks until there are none: the thread's own stretch first, then what the others have left.
-    fn take_tasks(&self, me: usize, task: &(dyn Fn(usize, &mut Scratch) + Sync), scratch: &mut Scratch) {
-        let threads = self.stretches.len();
-        for stretch in (0..threads).map(|other| &self.stretches[(me + other) % threads]) {
-            let end = stretch.end.load(Relaxed);
-            loop {
-                let index = stretch.next.fetch_add(1, Relaxed);
-                if index >= end {
-                    break;
-                }
-                task(index, scratch);
-            }
-        }
     }
 
     /// Drops the tasks that nobody has taken.

@@ -7,7 +7,7 @@
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
 use super::numbers::{NumbersMut, SharedNumbers};
-use super::pack::Weights;
+use super::pack::{Direct, Weights, run_with};
 use super::store::Store;
 use super::tile::{Registers, products, restore, store};
 use super::winograd;
@@ -79,13 +79,11 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
         return winograd::run(pool, shape, load, weights, store, out);
     }
     let (mut workers, shared) = pool.split();
-    let lanes = workers.level.lanes();
-    let [packed] = shared.take([weights.packed_len(lanes)]);
-    weights.pack(&mut workers, lanes, packed);
-    let cut = Cut::new(shape, cin, weights.panels(lanes), 1, workers.threads());
-    let (level, out) = (workers.level, out.share());
-    workers.run(cut.tasks(), |task, scratch| {
-        Task { shape, load, weights, packed, store, out, cut, index: task }.run(level, scratch);
+    let level = workers.level;
+    let cut = Cut::new(shape, cin, weights.panels(level.lanes()), 1, workers.threads());
+    let (packing, out) = (Direct { weights, level }, out.share());
+    run_with(&packing, (&mut workers, shared), (cut.tasks(), cut.has_parts()), |index, packed, scratch| {
+        Task { shape, load, weights, packed, store, out, cut, index }.run(level, scratch);
     });
 }
 
@@ -118,7 +116,7 @@ impl Task<'_> {
         let Conv { h, w, taps, .. } = self.shape;
         let (samples, [top, bottom], part) = self.cut.task(self.index, self.shape);
         let border = usize::from(taps == 9);
-        let tile = Tile { border, rows: bottom - top, w, channels: self.weights.channels().0 };
+        let tile = Tile { border, rows: bottom - top, w, step: 1, channels: self.weights.channels().0 };
         let pixels = samples.len() * tile.rows * w;
         let partial = pixels.next_multiple_of(level.rows()) * 2 * level.lanes();
         let [loaded, room, partial] =
@@ -275,7 +273,8 @@ impl Task<'_> {
             // SAFETY: pixels of this task and channels of this panel, which no other task has.
             let out = unsafe { self.out.range(at, real) };
             let sample = job.first + (start + i) / job.per_sample;
-            self.store.write(s, sums, [sample, cout, channel, at], out);
+            let shift = self.store.shift::<S, N>(s, sample, cout, channel..channel + real);
+            self.store.write(s, sums, &shift, at, out);
         }
     }
 }

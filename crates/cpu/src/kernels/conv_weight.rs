@@ -14,6 +14,7 @@ use super::load::{BLOCK, Load, Tile};
 use super::numbers::Numbers;
 use super::pack::Panels;
 use super::pointer::Parts;
+use super::winograd::transforms::{ELEMENTS, OUTPUTS};
 use crate::{Kernel, Level, Pool, Simd};
 
 /// Floats of samples that are loaded before their weights are computed.
@@ -108,9 +109,11 @@ struct Layout {
 impl Layout {
     fn new(shape: Conv, level: Level) -> Layout {
         let border = usize::from(shape.taps == 9);
-        let tile = Tile { border, rows: shape.h, w: shape.w, channels: shape.cin };
+        let winograd = winograd::suits(shape);
+        let step = if winograd { OUTPUTS } else { 1 };
+        let tile = Tile { border, rows: shape.h, w: shape.w, step, channels: shape.cin };
         let panels = Panels { channels: shape.cout, lanes: level.lanes() };
-        Layout { shape, tile, panels, winograd: winograd::suits(shape) }
+        Layout { shape, tile, panels, winograd }
     }
 
     fn pixels(&self) -> usize {
@@ -139,7 +142,7 @@ impl Layout {
 
     /// Floats that the sums of a panel and block take before they are weights.
     fn sums(&self) -> usize {
-        if self.winograd { winograd::ELEMENTS * BLOCK * 2 * self.panels.lanes } else { 0 }
+        if self.winograd { ELEMENTS * BLOCK * 2 * self.panels.lanes } else { 0 }
     }
 
     /// Loads one sample and its gradient.

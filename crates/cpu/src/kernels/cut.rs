@@ -27,7 +27,7 @@ pub(super) struct Cut {
 
 impl Cut {
     pub fn new(shape: Conv, cin: usize, panels: Panels, step: usize, threads: usize) -> Cut {
-        let (pixels, most) = (shape.h * shape.w, shape.h / step);
+        let (pixels, most) = (shape.h * shape.w, shape.h.div_ceil(step));
         let tile = (shape.h + 2) * (shape.w + 2) * cin.next_multiple_of(BLOCK) * 4;
         let by_size = tile.div_ceil(TILE_BYTES).min(most);
         if by_size > 1 {
@@ -50,6 +50,11 @@ impl Cut {
         Cut { samples: fair, groups, bands, step, parts: 1 }
     }
 
+    /// Whether tasks need some of the panels only.
+    pub fn has_parts(&self) -> bool {
+        self.parts > 1
+    }
+
     pub fn tasks(&self) -> usize {
         self.groups * self.bands * self.parts
     }
@@ -58,7 +63,8 @@ impl Cut {
     pub fn task(&self, index: usize, shape: Conv) -> (Range<usize>, [usize; 2], usize) {
         let (image, part) = (index / self.parts, index % self.parts);
         let (first, band) = (image / self.bands * self.samples, image % self.bands);
-        let rows = [band, band + 1].map(|band| band * (shape.h / self.step) / self.bands * self.step);
+        let steps = shape.h.div_ceil(self.step);
+        let rows = [band, band + 1].map(|band| (band * steps / self.bands * self.step).min(shape.h));
         (first..(first + self.samples).min(shape.n), rows, part)
     }
 

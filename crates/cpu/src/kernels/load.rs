@@ -171,17 +171,60 @@ impl<'a> Load<'a> {
         for (pixel, from) in row.chunks_exact_mut(c).zip(from.chunks_exact(channels)) {
             let pixel = &mut pixel[offset..offset + channels];
             for i in (0..channels).step_by(S::LANES) {
-                let mut x = s.read(from, i);
-                if let Some((scale, shift)) = affine {
-                    x = s.fma(x, s.read(scale, i), s.read(shift, i));
-                }
-                if self.silu {
-                    x = math::silu(s, x);
-                }
-                s.write(pixel, i, s.mul(x, s.splat(self.scale)));
+                let affine = affine.map(|(scale, shift)| [s.read(scale, i), s.read(shift, i)]);
+                s.write(pixel, i, self.activated(s, affine, s.read(from, i)));
             }
         }
     }
+
+    /// What becomes of numbers whose scale and shift these are.
+    #[inline(always)]
+    fn activated<S: Simd>(&self, s: S, affine: Option<[S::F; 2]>, x: S::F) -> S::F {
+        let mut x = x;
+        if let Some([scale, shift]) = affine {
+            x = s.fma(x, scale, shift);
+        }
+        if self.silu {
+            x = math::silu(s, x);
+        }
+        s.mul(x, s.splat(self.scale))
+    }
+
+    /// Whether blocks of channels can be loaded each for itself: pixels stay, and no block is of two sources.
+    fn is_by_block(&self) -> bool {
+        self.resize == Resize::Same
+            && self.sources[0].channels.is_multiple_of(BLOCK) | (self.sources.len() == 1)
+    }
+
+    /// The same vector of channels, from `channel` on, of all pixels of a row; the pixels of `to` are a block apart.
+    #[inline(always)]
+    fn activate_column<S: Simd>(&self, s: S, sample: usize, channel: usize, column: Column, to: &mut [f32]) {
+        let Column { from, step, len, mask } = column;
+        let (c, pixels) = (self.channels(), to.len().div_ceil(BLOCK));
+        let at = sample * c + channel;
+        let mut affine = None;
+        if let Some(Affine { scale, shift }) = self.affine {
+            affine = Some([s.read(&scale[at..][..len], 0), s.read(&shift[at..][..len], 0)]);
+        }
+        for pixel in 0..pixels {
+            let mut x = self.activated(s, affine, from.range(pixel * step, len).read(s, 0));
+            if let Some(mask) = mask {
+                x = s.mul(x, s.read(mask, pixel * c));
+            }
+            s.write(to, pixel * BLOCK, x);
+        }
+    }
+}
+
+/// A vector of channels of the pixels of a row.
+struct Column<'a> {
+    from: Numbers<'a>,
+    /// Numbers from one pixel to the next.
+    step: usize,
+    /// Channels, at most a vector.
+    len: usize,
+    /// Factors of these channels, with all channels of a pixel before those of the next.
+    mask: Option<&'a [f32]>,
 }
 
 /// Every pixel twice.
@@ -212,22 +255,34 @@ pub(super) struct Tile {
     pub border: usize,
     pub rows: usize,
     pub w: usize,
+    /// Zeros follow rows and columns up to a multiple of this.
+    pub step: usize,
     pub channels: usize,
 }
 
 impl Tile {
     /// Floats from one row to the next.
     pub fn row(&self) -> usize {
-        (self.w + 2 * self.border) * BLOCK
+        (self.w.next_multiple_of(self.step) + 2 * self.border) * BLOCK
+    }
+
+    /// Rows with their border and the zeros that follow.
+    fn height(&self) -> usize {
+        self.rows.next_multiple_of(self.step) + 2 * self.border
     }
 
     /// Floats from one block of channels to the next.
     pub fn plane(&self) -> usize {
-        (self.rows + 2 * self.border) * self.row()
+        self.height() * self.row()
     }
 
     pub fn blocks(&self) -> usize {
         self.channels.div_ceil(BLOCK)
+    }
+
+    /// Where the pixels of a row of a block begin.
+    fn place(&self, block: usize, index: usize) -> usize {
+        block * self.plane() + index * self.row() + self.border * BLOCK
     }
 
     /// Floats of a whole tile.
@@ -252,29 +307,85 @@ impl Kernel for LoadTile<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let LoadTile { tile, load, sample, first, h, to, room } = self;
-        let (line, plane, margin) = (tile.row(), tile.plane(), tile.border * BLOCK);
-        for index in 0..tile.rows + 2 * tile.border {
-            let row = match (first + index).checked_sub(tile.border) {
-                Some(y) if y < h => load.row(s, [sample, y], [h, tile.w], room),
+    fn run<S: Simd>(mut self, s: S) {
+        let (tile, load) = (self.tile, self.load);
+        for index in 0..tile.height() {
+            self.clear_margins(index);
+            let y = match (self.first + index).checked_sub(tile.border) {
+                Some(y) if y < self.h => y,
                 _ => {
-                    (0..tile.blocks()).for_each(|block| to[block * plane + index * line..][..line].fill(0.0));
+                    (0..tile.blocks()).for_each(|block| self.line(block, index).fill(0.0));
                     continue;
                 }
             };
-            for block in 0..tile.blocks() {
-                let to = &mut to[block * plane + index * line..][..line];
-                to[..margin].fill(0.0);
-                to[margin + tile.w * BLOCK..].fill(0.0);
-                let channels = (tile.channels - block * BLOCK).min(BLOCK);
-                let pixels = to[margin..].chunks_exact_mut(BLOCK).zip(row.chunks_exact(tile.channels));
-                for (pixel, from) in pixels {
-                    let from = &from[block * BLOCK..][..channels];
-                    for i in (0..channels).step_by(S::LANES) {
-                        s.write(pixel, i, s.read(from, i));
-                    }
+            if load.is_by_block() {
+                self.load_blocks(s, index, y);
+            } else {
+                let row = load.row(s, [self.sample, y], [self.h, tile.w], self.room);
+                copy_blocks(s, tile, row, &mut self.to[tile.place(0, index)..]);
+            }
+        }
+    }
+}
+
+impl LoadTile<'_, '_> {
+    /// The pixels of a block in a row.
+    #[inline(always)]
+    fn line(&mut self, block: usize, index: usize) -> &mut [f32] {
+        &mut self.to[self.tile.place(block, index)..][..self.tile.w * BLOCK]
+    }
+
+    /// Zeros on both sides of a row.
+    #[inline(always)]
+    fn clear_margins(&mut self, index: usize) {
+        let (tile, margin) = (self.tile, self.tile.border * BLOCK);
+        for block in 0..tile.blocks() {
+            let start = tile.place(block, index);
+            self.to[start - margin..start].fill(0.0);
+            self.to[start + tile.w * BLOCK..start - margin + tile.row()].fill(0.0);
+        }
+    }
+
+    /// Row `y` of the sources, block after block, for which [`Load::is_by_block`].
+    #[inline(always)]
+    fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize) {
+        let (load, w, c) = (self.load, self.tile.w, self.load.channels());
+        let mask = load.dropout.map(|dropout| {
+            let mask = &mut self.room[..w * c];
+            mask.fill(1.0);
+            dropout.apply(s, self.sample, y * w * c, mask);
+            &*mask
+        });
+        let mut offset = 0;
+        for source in load.sources {
+            let row = source.x.range((self.sample * self.h + y) * w * source.channels, w * source.channels);
+            for first in (0..source.channels).step_by(BLOCK) {
+                let to = self.tile.place((offset + first) / BLOCK, index);
+                let to = &mut self.to[to..][..w * BLOCK];
+                let len = (source.channels - first).min(BLOCK);
+                for i in (0..len).step_by(S::LANES) {
+                    let channel = offset + first + i;
+                    let from = row.range(first + i, row.len() - first - i);
+                    let mask = mask.map(|mask| &mask[channel..]);
+                    let column = Column { from, step: source.channels, len: (len - i).min(S::LANES), mask };
+                    load.activate_column(s, self.sample, channel, column, &mut to[i..]);
                 }
+            }
+            offset += source.channels;
+        }
+    }
+}
+
+/// Copies a row of pixels into a tile, where its first block begins at `to`.
+#[inline(always)]
+fn copy_blocks<S: Simd>(s: S, tile: Tile, row: &[f32], to: &mut [f32]) {
+    for block in 0..tile.blocks() {
+        let channels = (tile.channels - block * BLOCK).min(BLOCK);
+        let to = &mut to[block * tile.plane()..][..tile.w * BLOCK];
+        for (pixel, from) in to.chunks_exact_mut(BLOCK).zip(row.chunks_exact(tile.channels)) {
+            let from = &from[block * BLOCK..][..channels];
+            for i in (0..channels).step_by(S::LANES) {
+                s.write(pixel, i, s.read(from, i));
             }
         }
     }

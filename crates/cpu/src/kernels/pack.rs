@@ -2,7 +2,7 @@
 
 use super::load::BLOCK;
 use super::pointer::Parts;
-use crate::{Kernel, Level, Simd, Workers};
+use crate::{Kernel, Level, Scratch, Simd, Workers};
 
 /// Weights `[tap][cin][cout]` and how they are read.
 #[derive(Clone, Copy)]
@@ -64,26 +64,20 @@ impl Weights<'_> {
         self.depth() * self.panels(lanes).count() * 2 * lanes
     }
 
-    /// Packs as `[panel][block][tap][channel of the block][channel of the panel]`, zeros where a panel ends early.
-    pub fn pack(&self, workers: &mut Workers, lanes: usize, packed: &mut [f32]) {
-        let panels = self.panels(lanes);
-        let blocks = self.channels().0.div_ceil(BLOCK);
-        let (level, packed) = (workers.level, Parts::new(packed));
-        workers.run(panels.count() * blocks, |task, _| {
-            let (panel, block) = (task / blocks, task % blocks);
-            let width = panels.vectors(panel) * lanes;
-            let start = panel * self.depth() * 2 * lanes + block * BLOCK * self.taps * width;
-            let inner = (self.channels().0 - block * BLOCK).min(BLOCK);
-            // SAFETY: each task writes the part of its own panel and block.
-            let part = unsafe { packed.range(start, inner * self.taps * width) };
-            self.pack_block(level, lanes, [panel, block], part);
-        });
+    /// Blocks of the channels that are summed over.
+    pub fn blocks(&self) -> usize {
+        self.channels().0.div_ceil(BLOCK)
+    }
+
+    /// Channels of a block.
+    pub fn block_depth(&self, block: usize) -> usize {
+        (self.channels().0 - block * BLOCK).min(BLOCK)
     }
 
     /// Packs one block of a panel: `[tap][channel of the block][channel of the panel]`.
-    pub fn pack_block(&self, level: Level, lanes: usize, [panel, block]: [usize; 2], packed: &mut [f32]) {
-        let panels = self.panels(lanes);
-        let width = panels.vectors(panel) * lanes;
+    pub fn pack_block(&self, level: Level, [panel, block]: [usize; 2], packed: &mut [f32]) {
+        let panels = self.panels(level.lanes());
+        let width = panels.vectors(panel) * level.lanes();
         for (tap, part) in packed.chunks_exact_mut(packed.len() / self.taps).enumerate() {
             let tap = if self.turned { self.taps - 1 - tap } else { tap };
             let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
@@ -91,6 +85,72 @@ impl Weights<'_> {
             let from = &self.values[tap * self.cin * self.cout..][first..];
             level.run(Pack { from, steps, real: panels.real(panel), width, to: part });
         }
+    }
+}
+
+/// Weights in the order in which a kernel reads them, made in parts.
+pub(super) trait Packing: Sync {
+    /// Floats of all parts.
+    fn len(&self) -> usize;
+
+    fn parts(&self) -> usize;
+
+    /// Writes a part to where it belongs.
+    fn write(&self, part: usize, to: Parts<f32>, scratch: &mut Scratch);
+}
+
+/// Floats of weights that every thread packs for itself: what another core wrote is slow to read, slower than that.
+const OWN: usize = 1 << 18;
+
+/// Runs tasks that read packed weights. All of them are packed once where tasks are said to read `some` only.
+pub(super) fn run_with(
+    packing: &impl Packing,
+    (workers, shared): (&mut Workers, &mut Scratch),
+    (tasks, some): (usize, bool),
+    task: impl Fn(usize, &[f32], &mut Scratch) + Sync,
+) {
+    if workers.threads() > 1 && (some || packing.len() > OWN) {
+        let [packed] = shared.take([packing.len()]);
+        let parts = Parts::new(&mut *packed);
+        workers.run(packing.parts(), |part, scratch| packing.write(part, parts, scratch));
+        return workers.run(tasks, |index, scratch| task(index, packed, scratch));
+    }
+    workers.run_by_thread(tasks, |tasks, scratch| {
+        let Some(first) = tasks.next() else { return };
+        let mut own = scratch.detach();
+        let [packed] = own.take([packing.len()]);
+        let parts = Parts::new(&mut *packed);
+        (0..packing.parts()).for_each(|part| packing.write(part, parts, scratch));
+        std::iter::once(first).chain(tasks).for_each(|index| task(index, packed, scratch));
+        scratch.attach(own);
+    });
+}
+
+/// Weights as direct convolutions read them: `[panel][block][tap][channel of the block][channel of the panel]`, zeros
+/// where a panel ends early.
+pub(super) struct Direct<'a> {
+    pub weights: Weights<'a>,
+    pub level: Level,
+}
+
+impl Packing for Direct<'_> {
+    fn len(&self) -> usize {
+        self.weights.packed_len(self.level.lanes())
+    }
+
+    fn parts(&self) -> usize {
+        self.weights.panels(self.level.lanes()).count() * self.weights.blocks()
+    }
+
+    fn write(&self, part: usize, to: Parts<f32>, _: &mut Scratch) {
+        let Direct { weights, level } = self;
+        let (lanes, blocks) = (level.lanes(), weights.blocks());
+        let (panel, block) = (part / blocks, part % blocks);
+        let width = weights.panels(lanes).vectors(panel) * lanes;
+        let start = panel * weights.depth() * 2 * lanes + block * BLOCK * weights.taps * width;
+        // SAFETY: each part is of another panel or block.
+        let rows = unsafe { to.range(start, weights.block_depth(block) * weights.taps * width) };
+        weights.pack_block(*level, [panel, block], rows);
     }
 }
 

@@ -32,8 +32,12 @@ impl Dropout<'_> {
         while !values.is_empty() {
             let halves = halves(s, (self.keys[sample], self.lane), block as u32);
             let (now, later) = values.split_at_mut(values.len().min(8 * TOGETHER - skip));
-            for (value, half) in now.iter_mut().zip(&halves[skip..]) {
-                *value = if u32::from(*half) >= self.threshold { *value * self.scale } else { 0.0 };
+            for i in (0..now.len()).step_by(S::LANES) {
+                let half =
+                    s.and(s.shift_right::<16>(s.bits(s.read_bf16(&halves[skip..], i))), s.splat_int(0xffff));
+                let stays = s.mul(s.read(now, i), s.splat(self.scale));
+                let dropped = s.lt_int(half, s.splat_int(self.threshold as i32));
+                s.write(now, i, s.select(dropped, s.splat(0.0), stays));
             }
             (values, block, skip) = (later, block + TOGETHER, 0);
         }
@@ -43,26 +47,36 @@ impl Dropout<'_> {
 /// The half-words of [`TOGETHER`] blocks, in their order.
 #[inline(always)]
 fn halves<S: Simd>(s: S, row: (Row, u32), block: u32) -> [u16; 8 * TOGETHER] {
-    let words = words(s, row, block);
-    let mut flat = [0; 4 * TOGETHER];
-    for (i, flat) in flat.chunks_exact_mut(4).enumerate() {
-        flat.copy_from_slice(&[words[0][i], words[1][i], words[2][i], words[3][i]]);
-    }
+    let [a, b, c, d] = &words(s, row, block);
     let mut halves = [0; 8 * TOGETHER];
-    for (pair, word) in halves.chunks_exact_mut(2).zip(flat) {
-        [pair[0], pair[1]] = [word as u16, (word >> 16) as u16];
+    for (i, halves) in halves.chunks_exact_mut(8).enumerate() {
+        let words = [a[i], b[i], c[i], d[i]];
+        for (j, half) in halves.iter_mut().enumerate() {
+            *half = (words[j / 2] >> (16 * (j % 2))) as u16;
+        }
     }
     halves
 }
 
+/// The numbers of blocks, as the bits of floats.
+const COUNTERS: [f32; TOGETHER] = {
+    let mut counters = [0.0; TOGETHER];
+    let mut i = 0;
+    while i < TOGETHER {
+        counters[i] = f32::from_bits(i as u32);
+        i += 1;
+    }
+    counters
+};
+
 /// The words of [`TOGETHER`] blocks, word then block: `philox::lane_words` on vectors.
 #[inline(always)]
 fn words<S: Simd>(s: S, (row, lane): (Row, u32), block: u32) -> [[u32; TOGETHER]; 4] {
-    let counters: [f32; TOGETHER] = std::array::from_fn(|i| f32::from_bits(block.wrapping_add(i as u32)));
-    let mut words = [[0.0; TOGETHER]; 4];
+    let mut words = [[0; TOGETHER]; 4];
     for i in (0..TOGETHER).step_by(S::LANES) {
         let mut key = [row[0], row[1]];
-        let mut block = [s.bits(s.read(&counters, i)), splat(s, row[2]), splat(s, row[3]), splat(s, lane)];
+        let counter = s.add_int(splat(s, block), s.bits(s.read(&COUNTERS, i)));
+        let mut block = [counter, splat(s, row[2]), splat(s, row[3]), splat(s, lane)];
         for _ in 0..10 {
             let [high0, low0] = s.mul_wide(block[0], FACTORS[0]);
             let [high1, low1] = s.mul_wide(block[2], FACTORS[1]);
@@ -72,10 +86,11 @@ fn words<S: Simd>(s: S, (row, lane): (Row, u32), block: u32) -> [[u32; TOGETHER]
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
         for (words, block) in words.iter_mut().zip(block) {
-            s.write(words, i, s.reinterpret(block));
+            // SAFETY: `TOGETHER` is a multiple of every level's lanes.
+            unsafe { s.store(words.as_mut_ptr().add(i).cast(), s.reinterpret(block)) };
         }
     }
-    words.map(|words| words.map(f32::to_bits))
+    words
 }
 
 #[inline(always)]

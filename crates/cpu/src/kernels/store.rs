@@ -1,5 +1,7 @@
 //! What a convolution does to its sums before it writes them.
 
+use std::ops::Range;
+
 use super::numbers::{Numbers, NumbersMut};
 use crate::Simd;
 
@@ -32,28 +34,40 @@ impl Store<'_> {
         assert!(self.residual.is_none_or(|residual| residual.len() == len), "the residual has another size");
     }
 
-    /// Writes the sums of one pixel's channels `channel..channel + out.len()`; `at` is where `out` begins in the
-    /// whole output.
+    /// What is added to the sums of all pixels of a sample, for some of its `c` channels.
+    #[inline(always)]
+    pub(super) fn shift<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        sample: usize,
+        c: usize,
+        channels: Range<usize>,
+    ) -> [S::F; N] {
+        let mut sums = [s.splat(0.0); N];
+        let bias = self.bias.map(|bias| bias.range(channels.start, channels.len()));
+        let shift = self.shift.map(|shift| shift.range(sample * c + channels.start, channels.len()));
+        for numbers in [bias, shift].into_iter().flatten() {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = s.add(*sum, numbers.read(s, j * S::LANES));
+            }
+        }
+        sums
+    }
+
+    /// Writes the sums of one pixel's channels; `at` is where `out` begins in the whole output, `shift` is of
+    /// [`Store::shift`].
     #[inline(always)]
     pub(super) fn write<S: Simd, const N: usize>(
         &self,
         s: S,
         sums: &[S::F; N],
-        [sample, c, channel, at]: [usize; 4],
+        shift: &[S::F; N],
+        at: usize,
         mut out: NumbersMut,
     ) {
-        let len = out.len();
-        let bias = self.bias.map(|bias| bias.range(channel, len));
-        let shift = self.shift.map(|shift| shift.range(sample * c + channel, len));
-        let residual = self.residual.map(|residual| residual.range(at, len));
-        for (j, sum) in sums.iter().enumerate() {
-            let (i, mut y) = (j * S::LANES, *sum);
-            if let Some(bias) = bias {
-                y = s.add(y, bias.read(s, i));
-            }
-            if let Some(shift) = shift {
-                y = s.add(y, shift.read(s, i));
-            }
+        let residual = self.residual.map(|residual| residual.range(at, out.len()));
+        for j in 0..N {
+            let (i, mut y) = (j * S::LANES, s.add(sums[j], shift[j]));
             if let Some(residual) = residual {
                 y = s.add(y, residual.read(s, i));
             }

@@ -1,6 +1,6 @@
-//! Gradients of 3x3 weights through Winograd's F(2x2, 3x3): 16 products for 2x2 pixels instead of 36.
+//! Gradients of 3x3 weights through Winograd's F(4x4, 3x3): 36 products for 4x4 pixels instead of 144.
 //!
-//! With tiles d of 4x4 inputs and e of 2x2 gradients of the output, the gradient of the filters is
+//! With tiles d of 6x6 inputs and e of 4x4 gradients of the output, the gradient of the filters is
 //! Gᵀ[Σ (Bᵀ d B) ⊙ (A e Aᵀ)]G: the adjoint of what the convolution does (see `kernels/winograd.rs`).
 
 use super::{Layout, Weights};
@@ -8,21 +8,26 @@ use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, LoadTile};
 use crate::kernels::numbers::Numbers;
 use crate::kernels::tile::{products, store};
-pub(super) use crate::kernels::winograd::ELEMENTS;
-use crate::kernels::winograd::transform_run;
+use crate::kernels::winograd::transforms::{self, ELEMENTS, OUTPUTS, SIDE};
+use crate::kernels::winograd::{column_of, transform_run};
 use crate::{Kernel, Level, Simd};
 
 /// Tiles of a sample that are worth the transforms of its sums.
-const FEWEST: usize = 64;
+const FEWEST: usize = 16;
 
 pub(super) fn suits(shape: Conv) -> bool {
-    let even = shape.h.is_multiple_of(2) && shape.w.is_multiple_of(2);
-    shape.taps == 9 && even && shape.h * shape.w >= 4 * FEWEST && shape.cin.min(shape.cout) >= BLOCK
+    let tiles = tiles(shape).iter().product::<usize>();
+    shape.taps == 9 && tiles >= FEWEST && shape.cin.min(shape.cout) >= BLOCK
+}
+
+/// Tiles of a sample, down and across.
+fn tiles(shape: Conv) -> [usize; 2] {
+    [shape.h.div_ceil(OUTPUTS), shape.w.div_ceil(OUTPUTS)]
 }
 
 impl Layout {
     fn tiles(&self) -> usize {
-        self.pixels() / 4
+        tiles(self.shape).iter().product()
     }
 
     /// Floats from one element of the inputs, or of the gradients, to the next: no powers of two, as those share few
@@ -67,10 +72,10 @@ impl Kernel for TransformInputs<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Layout { tile, .. } = self.layout;
-        let (across, step) = (tile.w / 2, self.layout.steps()[0]);
+        let ([down, across], step) = (tiles(self.layout.shape), self.layout.steps()[0]);
         for block in 0..tile.blocks() {
-            for y in 0..tile.rows / 2 {
-                let from = block * tile.plane() + 2 * y * tile.row();
+            for y in 0..down {
+                let from = block * tile.plane() + OUTPUTS * y * tile.row();
                 let to = (block * self.layout.tiles() + y * across) * BLOCK;
                 for i in (0..BLOCK).step_by(S::LANES) {
                     transform_run(
@@ -99,29 +104,41 @@ impl Kernel for TransformGradients<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Layout { shape, panels, .. } = self.layout;
-        let (tiles, step) = (self.layout.tiles(), self.layout.steps()[1]);
+        let ([down, across], step) = (tiles(shape), self.layout.steps()[1]);
         for panel in 0..panels.count() {
-            let (start, real) = (panels.start(panel), panels.real(panel));
-            let width = panels.vectors(panel) * S::LANES;
-            for tile in 0..tiles {
-                let (y, x) = (tile / (shape.w / 2), tile % (shape.w / 2));
-                let from = (2 * y * shape.w + 2 * x) * shape.cout + start;
-                let below = shape.w * shape.cout;
-                let to = &mut self.to[panel * tiles * 2 * S::LANES + tile * width..];
-                for j in (0..width).step_by(S::LANES) {
-                    let read = |pixel: usize| self.from.range(from + pixel + j, real - j).read(s, 0);
-                    let [a, b] = [read(0), read(shape.cout)];
-                    let [c, d] = [read(below), read(below + shape.cout)];
-                    let (left, right) = (spread(s, [a, c]), spread(s, [b, d]));
-                    for y in 0..4 {
-                        let row = spread(s, [left[y], right[y]]);
-                        for (x, value) in row.iter().enumerate() {
-                            s.write(to, (4 * y + x) * step + j, *value);
-                        }
+            let (start, width) = (panels.start(panel), panels.vectors(panel) * S::LANES);
+            for (tile, j) in
+                (0..down * across).flat_map(|tile| (0..width).step_by(S::LANES).map(move |j| (tile, j)))
+            {
+                let columns = self.columns(s, [tile / across, tile % across], start + j);
+                let [a, b, c, d] = &columns;
+                let at = panel * down * across * 2 * S::LANES + tile * width + j;
+                for y in 0..SIDE {
+                    let row = transforms::output_adjoint(s, [a[y], b[y], c[y], d[y]]);
+                    for (x, value) in row.iter().enumerate() {
+                        s.write(self.to, (SIDE * y + x) * step + at, *value);
                     }
                 }
             }
         }
+    }
+}
+
+impl TransformGradients<'_, '_> {
+    /// A e of each column of a tile, for a vector of channels.
+    #[inline(always)]
+    fn columns<S: Simd>(&self, s: S, [y, x]: [usize; 2], channel: usize) -> [[S::F; SIDE]; OUTPUTS] {
+        let Conv { h, w, cout, .. } = self.layout.shape;
+        let real = (cout - channel).min(S::LANES);
+        let mut columns = [[s.splat(0.0); SIDE]; OUTPUTS];
+        for (column, x) in columns.iter_mut().zip(OUTPUTS * x..w) {
+            let mut e = [s.splat(0.0); OUTPUTS];
+            for (e, y) in e.iter_mut().zip(OUTPUTS * y..h) {
+                *e = self.from.range((y * w + x) * cout + channel, real).read(s, 0);
+            }
+            *column = transforms::output_adjoint(s, e);
+        }
+        columns
     }
 }
 
@@ -159,40 +176,25 @@ impl Weights<'_> {
 
     /// Gᵀ u G of the filters of an input channel, whose sums begin at `from`.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // a row of four columns
     fn finish<S: Simd, const N: usize>(&self, s: S, panel: usize, channel: usize, from: usize) {
-        for j in 0..N {
-            let mut columns = [[s.splat(0.0); 3]; 4];
+        let step = BLOCK * N * S::LANES;
+        assert!(self.sums.len() >= (ELEMENTS - 1) * step + from + N * S::LANES);
+        for j in (0..N * S::LANES).step_by(S::LANES) {
+            let mut columns = [[s.splat(0.0); 3]; SIDE];
             for (x, column) in columns.iter_mut().enumerate() {
-                let mut u = [s.splat(0.0); 4];
-                for (y, u) in u.iter_mut().enumerate() {
-                    let element = (4 * y + x) * BLOCK * N * S::LANES;
-                    *u = s.read(self.sums, element + from + j * S::LANES);
-                }
-                *column = gather(s, u);
+                // SAFETY: asserted above.
+                let u = unsafe { column_of(s, self.sums.as_ptr().add(from + j + x * step), SIDE * step) };
+                *column = transforms::filter_adjoint(s, u);
             }
+            let [a, b, c, d, e, f] = &columns;
             for y in 0..3 {
-                let row = gather(s, [columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
+                let row = transforms::filter_adjoint(s, [a[y], b[y], c[y], d[y], e[y], f[y]]);
                 for (x, sum) in row.iter().enumerate() {
                     let to = self.row(3 * y + x, channel, panel);
-                    let sum = if self.add { s.add(s.read(to, j * S::LANES), *sum) } else { *sum };
-                    s.write(to, j * S::LANES, sum);
+                    let sum = if self.add { s.add(s.read(to, j), *sum) } else { *sum };
+                    s.write(to, j, sum);
                 }
             }
         }
     }
-}
-
-/// A e, the adjoint of a convolution's last transform.
-#[inline(always)]
-fn spread<S: Simd>(s: S, e: [S::F; 2]) -> [S::F; 4] {
-    [e[0], s.add(e[0], e[1]), s.sub(e[0], e[1]), s.sub(s.splat(0.0), e[1])]
-}
-
-/// Gᵀ u, the adjoint of the filters' transform.
-#[inline(always)]
-fn gather<S: Simd>(s: S, u: [S::F; 4]) -> [S::F; 3] {
-    let half = s.splat(0.5);
-    let both = s.mul(half, s.add(u[1], u[2]));
-    [s.add(u[0], both), s.mul(half, s.sub(u[1], u[2])), s.add(both, u[3])]
 }
