@@ -358,7 +358,9 @@ impl LoadTile<'_, '_> {
         });
         let mut offset = 0;
         for source in load.sources {
-            let row = source.x.range((self.sample * self.h + y) * w * source.channels, w * source.channels);
+            let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
+            let row = source.x.range(start, len);
+            source.x.prefetch(s, start + len, len);
             for first in (0..source.channels).step_by(BLOCK) {
                 let to = self.tile.place((offset + first) / BLOCK, index);
                 let to = &mut self.to[to..][..w * BLOCK];

@@ -5,19 +5,34 @@ use crate::Simd;
 /// e^x: 1 ulp; 0 below -104, infinite above 89.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    exp_between(s, x, -104.0, 89.0)
-}
-
-/// e^x of x held in `low..=high`.
-#[inline(always)]
-fn exp_between<S: Simd>(s: S, x: S::F, low: f32, high: f32) -> S::F {
-    let x = s.min(s.splat(high), s.max(s.splat(low), x));
+    let x = s.min(s.splat(89.0), s.max(s.splat(-104.0), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
-    let r = s.fma(n, s.splat(-0.693_359_4), x);
-    let r = s.fma(n, s.splat(2.121_944_4e-4), r);
+    let r = minus_logarithm(s, n, x);
     let p =
         polynomial(s, r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);
     s.scale(s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0)), n)
+}
+
+/// x - n · ln 2, for a whole number n.
+#[inline(always)]
+fn minus_logarithm<S: Simd>(s: S, n: S::F, x: S::F) -> S::F {
+    // ln 2 in two parts, of which the first has so few digits that its products are exact.
+    let r = s.fma(n, s.splat(-0.693_359_4), x);
+    s.fma(n, s.splat(2.121_944_4e-4), r)
+}
+
+/// e^-x of x held between -87 and 87: 2 ulp. Faster than [`exp`], as no result is subnormal or infinite.
+#[inline(always)]
+fn exp_of_negative<S: Simd>(s: S, x: S::F) -> S::F {
+    let x = s.min(s.splat(87.0), s.max(s.splat(-87.0), x));
+    let magic = s.splat(12_582_912.0); // 1.5 · 2^23 leaves no bits for a fraction
+    let shifted = s.fma(x, s.splat(-std::f32::consts::LOG2_E), magic);
+    let r = minus_logarithm(s, s.sub(magic, shifted), x);
+    // e^-r to 9e-8 for |r| <= ln(2) / 2, fitted by Lawson's iteration
+    let p =
+        polynomial(s, r, [-8.290_315e-3, 4.189_793e-2, -1.666_763_6e-1, 4.999_915e-1, -9.999_997e-1, 1.0]);
+    // Its exponent plus what is left of the magic.
+    s.reinterpret(s.add_int(s.bits(p), s.shift_left::<23>(s.bits(shifted))))
 }
 
 /// Horner's rule, highest coefficient first.
@@ -100,7 +115,7 @@ pub fn abs<S: Simd>(s: S, x: S::F) -> S::F {
 /// 1 / (1 + e^-x): 3 ulp above -87, where it stays.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    s.recip(s.add(s.splat(1.0), exp_between(s, neg(s, x), -87.0, 87.0)))
+    s.recip(s.add(s.splat(1.0), exp_of_negative(s, x)))
 }
 
 /// x · sigmoid(x).
@@ -112,7 +127,7 @@ pub fn silu<S: Simd>(s: S, x: S::F) -> S::F {
 /// d silu(x) / dx: `sigmoid(x) · (1 + x · sigmoid(-x))`.
 #[inline(always)]
 pub fn silu_gradient<S: Simd>(s: S, x: S::F) -> S::F {
-    let e = exp_between(s, neg(s, x), -87.0, 87.0);
+    let e = exp_of_negative(s, x);
     let sigmoid = s.recip(s.add(s.splat(1.0), e));
     // e · sigmoid is sigmoid(-x), without the cancellation of 1 - sigmoid
     s.mul(sigmoid, s.fma(x, s.mul(e, sigmoid), s.splat(1.0)))
