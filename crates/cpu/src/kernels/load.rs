@@ -1,5 +1,6 @@
 //! What a kernel does to images while it reads them: concatenation, normalisation, SiLU, dropout and resampling.
 
+use super::column::{Column, ColumnMut, Place};
 use super::math;
 use super::numbers::Numbers;
 use super::random::Dropout;
@@ -196,35 +197,29 @@ impl<'a> Load<'a> {
             && self.sources[0].channels.is_multiple_of(BLOCK) | (self.sources.len() == 1)
     }
 
-    /// The same vector of channels, from `channel` on, of all pixels of a row; the pixels of `to` are a block apart.
+    /// A vector of channels, from `channel` on, of all pixels of a row, times what `mask` holds.
     #[inline(always)]
-    fn activate_column<S: Simd>(&self, s: S, sample: usize, channel: usize, column: Column, to: &mut [f32]) {
-        let Column { from, step, len, mask } = column;
-        let (c, pixels) = (self.channels(), to.len().div_ceil(BLOCK));
-        let at = sample * c + channel;
+    fn activate_column<S: Simd>(
+        &self,
+        s: S,
+        (sample, channel, place): (usize, usize, Place),
+        from: Column,
+        mask: Option<Column>,
+        to: &mut ColumnMut,
+    ) {
+        let at = sample * self.channels() + channel;
         let mut affine = None;
         if let Some(Affine { scale, shift }) = self.affine {
-            affine = Some([s.read(&scale[at..][..len], 0), s.read(&shift[at..][..len], 0)]);
+            affine = Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)]);
         }
-        for pixel in 0..pixels {
-            let mut x = self.activated(s, affine, from.range(pixel * step, len).read(s, 0));
+        for pixel in 0..place.pixels {
+            let mut x = self.activated(s, affine, from.read(s, pixel));
             if let Some(mask) = mask {
-                x = s.mul(x, s.read(mask, pixel * c));
+                x = s.mul(x, mask.read(s, pixel));
             }
-            s.write(to, pixel * BLOCK, x);
+            to.write(s, pixel, x);
         }
     }
-}
-
-/// A vector of channels of the pixels of a row.
-struct Column<'a> {
-    from: Numbers<'a>,
-    /// Numbers from one pixel to the next.
-    step: usize,
-    /// Channels, at most a vector.
-    len: usize,
-    /// Factors of these channels, with all channels of a pixel before those of the next.
-    mask: Option<&'a [f32]>,
 }
 
 /// Every pixel twice.
@@ -359,18 +354,21 @@ impl LoadTile<'_, '_> {
         let mut offset = 0;
         for source in load.sources {
             let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
-            let row = source.x.range(start, len);
             source.x.prefetch(s, start + len, len);
             for first in (0..source.channels).step_by(BLOCK) {
                 let to = self.tile.place((offset + first) / BLOCK, index);
-                let to = &mut self.to[to..][..w * BLOCK];
-                let len = (source.channels - first).min(BLOCK);
-                for i in (0..len).step_by(S::LANES) {
-                    let channel = offset + first + i;
-                    let from = row.range(first + i, row.len() - first - i);
-                    let mask = mask.map(|mask| &mask[channel..]);
-                    let column = Column { from, step: source.channels, len: (len - i).min(S::LANES), mask };
-                    load.activate_column(s, self.sample, channel, column, &mut to[i..]);
+                let last = (first + BLOCK).min(source.channels);
+                for i in (first..last).step_by(S::LANES) {
+                    let (channel, len) = (offset + i, (last - i).min(S::LANES));
+                    let place = Place { first: start + i, step: source.channels, len, pixels: w };
+                    let from = Column::new(s, source.x, place);
+                    let mut masked = None;
+                    if let Some(mask) = mask {
+                        masked = Some(Column::new(s, mask, Place { first: channel, step: c, ..place }));
+                    }
+                    let place = Place { first: to + i - first, step: BLOCK, ..place };
+                    let to = &mut ColumnMut::new(s, &mut *self.to, place);
+                    load.activate_column(s, (self.sample, channel, place), from, masked, to);
                 }
             }
             offset += source.channels;

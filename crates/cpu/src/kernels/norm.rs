@@ -65,12 +65,15 @@ pub fn norm_affine(
     let c = scale.len() / norm.n.max(1);
     assert_eq!([scale.len(), shift.len()], [norm.n * c; 2], "scale and shift of {norm:?}");
     assert_eq!(stats.len(), norm.n * norm.groups * 2, "the statistics of {norm:?}");
+    let members = c / norm.groups.max(1);
     for sample in 0..norm.n {
         let (gain, bias) = (gain.of(sample, c), bias.of(sample, c));
-        for channel in 0..c {
-            let [mean, rstd] = group(stats, norm, sample, channel, c);
-            scale[sample * c + channel] = gain[channel] * rstd;
-            shift[sample * c + channel] = bias[channel] - mean * (gain[channel] * rstd);
+        for first in (0..c).step_by(members.max(1)) {
+            let [mean, rstd] = group(stats, norm, sample, first, c);
+            for channel in first..first + members {
+                scale[sample * c + channel] = gain[channel] * rstd;
+                shift[sample * c + channel] = bias[channel] - mean * (gain[channel] * rstd);
+            }
         }
     }
 }

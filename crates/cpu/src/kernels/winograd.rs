@@ -197,7 +197,7 @@ impl Chunk<'_, '_> {
         let (start, real, cout) = (panels.start(panel), panels.real(panel), panels.channels);
         let shift = store.shift::<S, N>(s, sample, cout, start..start + real);
         let (top, left) = (self.loaded.top + OUTPUTS * y, OUTPUTS * x);
-        for j in 0..N {
+        for (j, shift) in shift.into_iter().enumerate() {
             let pixels = self.outputs(s, tile * N * S::LANES + j * S::LANES, N * S::LANES);
             let (channel, real) = (start + j * S::LANES, (real - j * S::LANES).min(S::LANES));
             for (row, y) in pixels.iter().zip(top..shape.h) {
@@ -205,7 +205,7 @@ impl Chunk<'_, '_> {
                     let at = ((sample * shape.h + y) * shape.w + x) * cout + channel;
                     // SAFETY: pixels of this task and channels of this panel, which no other task has.
                     let out = unsafe { out.range(at, real) };
-                    store.write(s, &[*sum], &[shift[j]], at, out);
+                    store.write(s, &[*sum], &[shift], at, out);
                 }
             }
         }

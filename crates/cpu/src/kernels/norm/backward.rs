@@ -1,9 +1,12 @@
 //! The gradients of group normalisation, with the activation and dropout behind it.
 //!
-//! A sample stays with one thread: dz, the gradient of what the activation sees, is computed into working memory,
-//! then summed, then turned into the gradient of the input.
+//! A sample stays with one thread: dz, the gradient of what the activation sees, is computed into working memory and
+//! summed, then turned into the gradient of the input.
 
-use super::super::load::{Load, Resize};
+use std::ops::Range;
+
+use super::super::column::{Column, ColumnMut, Place};
+use super::super::load::{Load, Resize, Source};
 use super::super::math;
 use super::super::numbers::{Numbers, NumbersMut, SharedNumbers};
 use super::super::pointer::Parts;
@@ -39,8 +42,7 @@ pub fn norm_sums(pool: &mut Pool, backward: Backward, sums: &mut [f32]) {
         let [dz, room] = scratch.take([backward.len(), backward.room()]);
         // SAFETY: one task per sample.
         let sums = unsafe { sums.range(sample * 2 * c, 2 * c) };
-        level.run(Dz { backward, sample, dz, room });
-        level.run(Sums { backward, sample, dz, sums, room });
+        level.run(Dz { backward, sample, dz, sums, room });
     });
 }
 
@@ -50,8 +52,8 @@ pub fn norm_gradient(pool: &mut Pool, backward: Backward, sums: &[f32], dx: Vec<
     let c = backward.check(sums.len());
     let (level, dx) = (pool.level(), backward.parts(dx));
     pool.run(backward.norm.n, |sample, scratch| {
-        let [dz, room] = scratch.take([backward.len(), backward.room()]);
-        level.run(Dz { backward, sample, dz, room });
+        let [dz, room, again] = scratch.take([backward.len(), backward.room(), 2 * c]);
+        level.run(Dz { backward, sample, dz, sums: again, room });
         level.run(Apply { backward, sample, dz, sums: &sums[sample * 2 * c..][..2 * c], dx: &dx, room });
     });
 }
@@ -64,8 +66,7 @@ pub fn norm_backward(pool: &mut Pool, backward: Backward, sums: &mut [f32], dx: 
         let [dz, room] = scratch.take([backward.len(), backward.room()]);
         // SAFETY: one task per sample.
         let sums = unsafe { sums.range(sample * 2 * c, 2 * c) };
-        level.run(Dz { backward, sample, dz, room });
-        level.run(Sums { backward, sample, dz, sums, room });
+        level.run(Dz { backward, sample, dz, sums, room });
         level.run(Apply { backward, sample, dz, sums, dx: &dx, room });
     });
 }
@@ -100,9 +101,9 @@ impl Backward<'_> {
         self.norm.h * self.norm.w * self.load.channels()
     }
 
-    /// Floats of working memory beside dz: two rows of channels, and three of pixels.
+    /// Floats of working memory beside dz: two rows of channels.
     fn room(&self) -> usize {
-        (2 + 3 * self.norm.w) * self.load.channels()
+        2 * self.load.channels()
     }
 
     fn parts<'a>(&self, dx: Vec<SourceGradient<'a>>) -> Vec<SharedGradient<'a>> {
@@ -124,11 +125,12 @@ impl Backward<'_> {
     }
 }
 
-/// The gradient of what the activation sees, for a sample.
+/// The gradient of what the activation sees, for a sample, and the sums of [`norm_sums`].
 struct Dz<'a, 'b> {
     backward: Backward<'a>,
     sample: usize,
     dz: &'b mut [f32],
+    sums: &'b mut [f32],
     room: &'b mut [f32],
 }
 
@@ -137,84 +139,83 @@ impl Kernel for Dz<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Dz { backward: Backward { norm: Norm { h, w, .. }, load, dy, .. }, sample, dz, room } = self;
+        let Dz { backward, sample, dz, sums, room } = self;
+        let (Norm { w, .. }, load) = (backward.norm, backward.load);
         let c = load.channels();
-        let Some(affine) = load.affine else { return };
+        let (means, rstds) = room.split_at_mut(c);
+        for channel in 0..c {
+            [means[channel], rstds[channel]] = group(backward.stats, backward.norm, sample, channel, c);
+        }
+        sums.fill(0.0);
         for (y, dz) in dz.chunks_exact_mut(w * c).enumerate() {
-            dy.range((sample * h + y) * w * c, w * c).copy(s, dz);
+            dz.fill(load.scale);
             if let Some(dropout) = load.dropout {
                 dropout.apply(s, sample, y * w * c, dz);
             }
             let mut offset = 0;
             for source in load.sources {
-                let channels = source.channels;
-                let at = sample * c + offset;
-                let (scale, shift) = (&affine.scale[at..][..channels], &affine.shift[at..][..channels]);
-                let x = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
-                for (dz, x) in dz.chunks_exact_mut(c).zip(x.chunks_exact(channels)) {
-                    let dz = &mut dz[offset..offset + channels];
-                    for i in (0..channels).step_by(S::LANES) {
-                        let mut value = s.mul(s.read(dz, i), s.splat(load.scale));
-                        if load.silu {
-                            let z = s.fma(s.read(x, i), s.read(scale, i), s.read(shift, i));
-                            value = s.mul(value, math::silu_gradient(s, z));
-                        }
-                        s.write(dz, i, value);
-                    }
+                for i in (0..source.channels).step_by(S::LANES) {
+                    let channels = offset + i..offset + (i + S::LANES).min(source.channels);
+                    let row = Row { backward, source, sample, y, i, channels };
+                    row.gradient(s, dz, sums, [means, rstds]);
                 }
-                offset += channels;
+                offset += source.channels;
             }
         }
     }
 }
 
-struct Sums<'a, 'b> {
+/// A vector of the channels of a row of pixels.
+struct Row<'a> {
     backward: Backward<'a>,
+    source: &'a Source<'a>,
     sample: usize,
-    dz: &'b [f32],
-    sums: &'b mut [f32],
-    room: &'b mut [f32],
+    y: usize,
+    /// The first channel within the source, and all within the sources joined.
+    i: usize,
+    channels: Range<usize>,
 }
 
-impl Kernel for Sums<'_, '_> {
-    type Output = ();
-
+impl Row<'_> {
+    /// Where its channels lie in the source.
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Sums { backward, sample, dz, sums, room } = self;
-        let (Norm { h, w, .. }, c) = (backward.norm, backward.load.channels());
-        let (means, room) = room.split_at_mut(c);
-        let (rstds, room) = room.split_at_mut(c);
-        for channel in 0..c {
-            [means[channel], rstds[channel]] = group(backward.stats, backward.norm, sample, channel, c);
+    fn place(&self) -> Place {
+        let (Norm { h, w, .. }, step) = (self.backward.norm, self.source.channels);
+        let first = (self.sample * h + self.y) * w * step + self.i;
+        Place { first, step, len: self.channels.len(), pixels: w }
+    }
+
+    /// Multiplies the factors in `dz` by the gradients, and adds to the sums.
+    #[inline(always)]
+    fn gradient<S: Simd>(&self, s: S, dz: &mut [f32], sums: &mut [f32], [means, rstds]: [&[f32]; 2]) {
+        let Row { backward: Backward { norm: Norm { h, w, .. }, load, dy, .. }, source, sample, y, .. } =
+            *self;
+        let c = load.channels();
+        let Some(affine) = load.affine else { return };
+        let own = sample * c + self.channels.start..sample * c + self.channels.end;
+        let (scale, shift) = (s.read(&affine.scale[own.clone()], 0), s.read(&affine.shift[own], 0));
+        let mean = s.read(&means[self.channels.clone()], 0);
+        let of_x = self.place();
+        let of_dy = Place { first: (sample * h + y) * w * c + self.channels.start, step: c, ..of_x };
+        let of_dz = Place { first: self.channels.start, ..of_dy };
+        let (x, dy) = (Column::new(s, source.x, of_x), Column::new(s, dy, of_dy));
+        let mut dz = ColumnMut::new(s, dz, of_dz);
+        let (mut total, mut distances) = (s.splat(0.0), s.splat(0.0));
+        for pixel in 0..w {
+            let x = x.read(s, pixel);
+            let mut value = s.mul(dy.read(s, pixel), dz.read(s, pixel));
+            if load.silu {
+                value = s.mul(value, math::silu_gradient(s, s.fma(x, scale, shift)));
+            }
+            dz.write(s, pixel, value);
+            total = s.add(total, value);
+            distances = s.fma(value, s.sub(x, mean), distances);
         }
         let (plain, scaled) = sums.split_at_mut(c);
-        plain.fill(0.0);
-        scaled.fill(0.0);
-        for (y, dz) in dz.chunks_exact(w * c).enumerate() {
-            let mut offset = 0;
-            for source in backward.load.sources {
-                let channels = source.channels;
-                let x = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
-                for i in (0..channels).step_by(S::LANES) {
-                    let at = offset + i;
-                    let limit = offset + channels;
-                    let (mean, rstd) = (s.read(&means[..limit], at), s.read(&rstds[..limit], at));
-                    let mut acc = [[s.splat(0.0); 2]; 2];
-                    for (column, (dz, x)) in dz.chunks_exact(c).zip(x.chunks_exact(channels)).enumerate() {
-                        let dz = s.read(&dz[..limit], at);
-                        let distance = s.sub(s.read(x, i), mean);
-                        let [first, second] = acc[column % 2];
-                        acc[column % 2] = [s.add(first, dz), s.fma(dz, distance, second)];
-                    }
-                    let total = s.add(s.read(&plain[..limit], at), s.add(acc[0][0], acc[1][0]));
-                    s.write(&mut plain[..limit], at, total);
-                    let total = s.fma(s.add(acc[0][1], acc[1][1]), rstd, s.read(&scaled[..limit], at));
-                    s.write(&mut scaled[..limit], at, total);
-                }
-                offset += channels;
-            }
-        }
+        let (plain, scaled) = (&mut plain[self.channels.clone()], &mut scaled[self.channels.clone()]);
+        s.write(plain, 0, s.add(s.read(plain, 0), total));
+        let rstd = s.read(&rstds[self.channels.clone()], 0);
+        s.write(scaled, 0, s.fma(distances, rstd, s.read(scaled, 0)));
     }
 }
 
@@ -234,10 +235,7 @@ impl Kernel for Apply<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Apply { backward, sample, dz, sums, dx, room } = self;
         let (Norm { h, w, groups, .. }, c) = (backward.norm, backward.load.channels());
-        let (of_x, room) = room.split_at_mut(c);
-        let (constant, room) = room.split_at_mut(c);
-        let (x_room, room) = room.split_at_mut(w * c);
-        let (residual_room, room) = room.split_at_mut(w * c);
+        let (of_x, constant) = room.split_at_mut(c);
         let Some(affine) = backward.load.affine else { return };
         let scale = &affine.scale[sample * c..][..c];
         // dx = scale · dz + of_x · x + constant; scale is gain / std
@@ -258,36 +256,49 @@ impl Kernel for Apply<'_, '_> {
         }
         for (y, dz) in dz.chunks_exact(w * c).enumerate() {
             let mut offset = 0;
-            for (source, SharedGradient { dx, residual, scale: factor }) in
-                backward.load.sources.iter().zip(dx)
-            {
-                let channels = source.channels;
-                let start = (sample * h + y) * w * channels;
-                let x = source.x.range(start, w * channels).widened(s, x_room);
-                // SAFETY: a row of this task's sample.
-                let mut dx = unsafe { dx.range(start, w * channels) };
-                let residual =
-                    residual.map(|residual| residual.range(start, w * channels).widened(s, residual_room));
-                let wide = dx.wide(room);
-                let pixels =
-                    wide.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dz.chunks_exact(c));
-                for (pixel, ((dx, x), dz)) in pixels.enumerate() {
-                    let residual = residual.map(|residual| &residual[pixel * channels..][..channels]);
-                    let limit = offset + channels;
-                    for i in (0..channels).step_by(S::LANES) {
-                        let at = offset + i;
-                        let read = |values: &[f32]| s.read(&values[..limit], at);
-                        let mut value = s.fma(s.read(x, i), read(of_x), read(constant));
-                        value = s.fma(read(scale), read(dz), value);
-                        if let Some(residual) = residual {
-                            value = s.add(value, s.read(residual, i));
-                        }
-                        s.write(dx, i, s.mul(value, s.splat(*factor)));
-                    }
+            for (source, dx) in backward.load.sources.iter().zip(dx) {
+                for i in (0..source.channels).step_by(S::LANES) {
+                    let channels = offset + i..offset + (i + S::LANES).min(source.channels);
+                    let row = Row { backward, source, sample, y, i, channels };
+                    row.apply(s, dz, [scale, of_x, constant], dx);
                 }
-                dx.round(s, room);
-                offset += channels;
+                offset += source.channels;
             }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// `dx = scale · dz + of_x · x + constant`, and what is asked for beside.
+    #[inline(always)]
+    fn apply<S: Simd>(
+        &self,
+        s: S,
+        dz: &[f32],
+        [scale, of_x, constant]: [&[f32]; 3],
+        SharedGradient { dx, residual, scale: factor }: &SharedGradient,
+    ) {
+        let Row { backward: Backward { norm: Norm { h, w, .. }, load, .. }, source, sample, y, i, .. } =
+            *self;
+        let channels = self.channels.clone();
+        let (scale, of_x) = (s.read(&scale[channels.clone()], 0), s.read(&of_x[channels.clone()], 0));
+        let (constant, factor) = (s.read(&constant[channels], 0), s.splat(*factor));
+        let place = self.place();
+        let x = Column::new(s, source.x, place);
+        let dz = Column::new(s, dz, Place { first: self.channels.start, step: load.channels(), ..place });
+        let mut added = None;
+        if let Some(residual) = residual {
+            added = Some(Column::new(s, *residual, place));
+        }
+        // SAFETY: a row of this task's sample.
+        let dx = unsafe { dx.range((sample * h + y) * w * source.channels, w * source.channels) };
+        let mut dx = ColumnMut::new(s, dx, Place { first: i, ..place });
+        for pixel in 0..w {
+            let mut value = s.fma(scale, dz.read(s, pixel), s.fma(x.read(s, pixel), of_x, constant));
+            if let Some(residual) = added {
+                value = s.add(value, residual.read(s, pixel));
+            }
+            dx.write(s, pixel, s.mul(value, factor));
         }
     }
 }

@@ -1,0 +1,116 @@
+//! The same vector of channels of many pixels, checked once and then read and written without.
+
+use std::marker::PhantomData;
+
+use super::numbers::{Numbers, NumbersMut};
+use crate::Simd;
+
+/// Where a vector of channels lies in each of `pixels` pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub first: usize,
+    /// Numbers from one pixel to the next.
+    pub step: usize,
+    /// Channels, at most a vector.
+    pub len: usize,
+    pub pixels: usize,
+}
+
+impl Place {
+    fn check<S: Simd>(&self, numbers: usize) {
+        let last = self.pixels.saturating_sub(1).checked_mul(self.step);
+        let end = last.and_then(|last| last.checked_add(self.first)?.checked_add(self.len));
+        assert!(self.len <= S::LANES && end.is_some_and(|end| self.pixels == 0 || end <= numbers));
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Start<F, H> {
+    F32(F),
+    Bf16(H),
+}
+
+/// A vector of channels to read.
+#[derive(Clone, Copy)]
+pub(super) struct Column<'a> {
+    place: Place,
+    start: Start<*const f32, *const u16>,
+    numbers: PhantomData<&'a ()>,
+}
+
+impl<'a> Column<'a> {
+    /// Panics unless all its pixels are among the numbers.
+    #[inline(always)]
+    pub fn new<S: Simd>(_: S, numbers: impl Into<Numbers<'a>>, place: Place) -> Self {
+        let numbers = numbers.into();
+        place.check::<S>(numbers.len());
+        let start = match numbers {
+            Numbers::F32(numbers) => Start::F32(numbers.as_ptr().wrapping_add(place.first)),
+            Numbers::Bf16(numbers) => Start::Bf16(numbers.as_ptr().wrapping_add(place.first)),
+        };
+        Column { place, start, numbers: PhantomData }
+    }
+
+    /// Its channels of a pixel; zeros follow.
+    #[inline(always)]
+    pub fn read<S: Simd>(&self, s: S, pixel: usize) -> S::F {
+        let Place { step, len, pixels, .. } = self.place;
+        assert!(pixel < pixels);
+        // SAFETY: checked when the column was made.
+        unsafe {
+            match self.start {
+                Start::F32(start) if len == S::LANES => s.load(start.add(pixel * step)),
+                Start::F32(start) => s.load_part(start.add(pixel * step), len),
+                Start::Bf16(start) if len == S::LANES => s.load_bf16(start.add(pixel * step)),
+                Start::Bf16(start) => s.load_bf16_part(start.add(pixel * step), len),
+            }
+        }
+    }
+}
+
+/// A vector of channels to read and write.
+pub(super) struct ColumnMut<'a> {
+    place: Place,
+    start: Start<*mut f32, *mut u16>,
+    numbers: PhantomData<&'a mut ()>,
+}
+
+impl<'a> ColumnMut<'a> {
+    /// Panics unless all its pixels are among the numbers.
+    #[inline(always)]
+    pub fn new<S: Simd>(_: S, numbers: impl Into<NumbersMut<'a>>, place: Place) -> Self {
+        let numbers = numbers.into();
+        place.check::<S>(numbers.len());
+        let start = match numbers {
+            NumbersMut::F32(numbers) => Start::F32(numbers.as_mut_ptr().wrapping_add(place.first)),
+            NumbersMut::Bf16(numbers) => Start::Bf16(numbers.as_mut_ptr().wrapping_add(place.first)),
+        };
+        ColumnMut { place, start, numbers: PhantomData }
+    }
+
+    #[inline(always)]
+    pub fn read<S: Simd>(&self, s: S, pixel: usize) -> S::F {
+        let start = match self.start {
+            Start::F32(start) => Start::F32(start.cast_const()),
+            Start::Bf16(start) => Start::Bf16(start.cast_const()),
+        };
+        Column { place: self.place, start, numbers: PhantomData }.read(s, pixel)
+    }
+
+    #[inline(always)]
+    pub fn write<S: Simd>(&mut self, s: S, pixel: usize, x: S::F) {
+        let Place { step, len, pixels, .. } = self.place;
+        assert!(pixel < pixels);
+        // SAFETY: checked when the column was made.
+        unsafe {
+            match self.start {
+                Start::F32(start) if len == S::LANES => s.store(start.add(pixel * step), x),
+                Start::F32(start) => s.store_part(start.add(pixel * step), x, len),
+                Start::Bf16(start) if len == S::LANES => {
+                    s.store_shorts(start.add(pixel * step), s.to_bf16(x));
+                }
+                Start::Bf16(start) => s.store_shorts_part(start.add(pixel * step), s.to_bf16(x), len),
+            }
+        }
+    }
+}
