@@ -109,6 +109,54 @@ fn ctrl_c_ends_after_the_tick_with_a_state_to_resume_from() {
     ON_CPU.expect_to_end_the_same(&cut);
 }
 
+/// Trains like the tiny pipeline, then encodes images in an act of its own and decodes them in another one.
+const EDIT: &str = r#"(
+    base: "tiny.ron",
+    nodes: {
+        "seeds": None, "labels": None, "start": None, "hat": None, "files": None,
+        "digits":  Digits(batch: 4, seed: 1, after: ["stop"]),
+        "real":    First(images: "digits", labels: "digits"),
+        "times":   TimeSteps(steps: 300),
+        "up":      Upwards(times: "times"),
+        "y":       Trajectory(start: "real", next: "latent", times: "up"),
+        "y-first": Denoise(x: "y", by: "average", labels: "real"),
+        "latent":  Euler(x: "y", denoised: "y-first"),
+        "x":       Trajectory(start: "latent", after: ["y"]),
+        "first":   Denoise(x: "x", labels: "real"),
+        "euler":   Euler(x: "x"),
+        "second":  Denoise(labels: "real"),
+        "heun":    Heun(x: "x"),
+        "error":   Compare(of: "heun", to: "real"),
+        "table":   SaveTable(of: "error", to: "{run}/rms.csv"),
+        "grid":    Grid(x: ["real", "latent", "heun"], columns: 4, to: "{run}/edit.png", after: ["x"]),
+    },
+)"#;
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_cut_short_while_decoding_goes_on_with_its_latents() {
+    let args = ["run", "edit.ron", "--device", "cpu", "--quiet"];
+    let whole = mollify!().with_tiny();
+    whole.write("edit.ron", EDIT).succeed(&args);
+    for signal in ["-INT", "-KILL"] {
+        let cut = mollify!().with_tiny();
+        let mut child = cut.write("edit.ron", EDIT).command(&args).spawn().expect("the binary starts");
+        // 8 ticks of training, and 299 of encoding.
+        while !cut.path("runs/edit/state-0000000307.safetensors").exists() {
+            assert!(child.try_wait().expect("it can be asked").is_none(), "it was done too early");
+            sleep(Duration::from_millis(1));
+        }
+        let id = child.id().to_string();
+        std::process::Command::new("kill").args([signal, &id]).status().expect("`kill` is there");
+        child.wait().expect("it ends");
+        assert!(!cut.path("runs/edit/edit.png").exists(), "it was done before it could be cut short");
+        cut.succeed(&[&args[..], &["--resume"]].concat());
+        for file in ["runs/edit/edit.png", "runs/edit/rms.csv"] {
+            assert!(cut.read(file) == whole.read(file), "`{file}` differs after {signal}");
+        }
+    }
+}
+
 #[test]
 fn a_finished_run_that_is_resumed_does_nothing() {
     let mollify: Mollify = mollify!().with_tiny();

@@ -2,9 +2,9 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Inputs, Keep, Kept, Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Labels, Machine};
+use ports::{Compute, Images, Labels, keep_tensor, load_tensor};
 use serde::Deserialize;
-use tensor::{Array, Tensor};
+use tensor::Array;
 
 /// Settings of what is held.
 #[derive(Component, Deserialize)]
@@ -70,23 +70,14 @@ impl Keep for Held {
     const NAME: &'static str = "Held";
 
     fn save(&self, world: &World) -> Result<Kept> {
-        let device = &world.resource::<Machine>().0;
-        let mut kept = Kept::plain(&(self.images.before, &self.labels.classes))?;
-        for (name, tensor) in [("images", &self.images.pixels), ("labels", &self.labels.rows)] {
-            let numbers = device.download(tensor)?.f64s();
-            kept = kept.with(name, pipeline::Array::new(tensor.shape().to_vec(), &numbers));
-        }
-        Ok(kept)
+        let kept = Kept::plain(&(self.images.before, &self.labels.classes))?;
+        let kept = keep_tensor(kept, "images", &self.images.pixels, world)?;
+        keep_tensor(kept, "labels", &self.labels.rows, world)
     }
 
     fn load(kept: &Kept, world: &mut World) -> Result<Self> {
-        let device = &world.resource::<Machine>().0;
-        let tensor = |name| -> Result<Tensor> {
-            let array = kept.array(name)?;
-            Ok(device.upload(&Array::new(array.shape.clone(), array.read::<f64>()?))?)
-        };
         let (before, classes) = kept.read()?;
-        let images = Images::clean(tensor("images")?, before);
-        Ok(Held { images, labels: Labels { rows: tensor("labels")?, classes } })
+        let images = Images::clean(load_tensor(kept, "images", world)?, before);
+        Ok(Held { images, labels: Labels { rows: load_tensor(kept, "labels", world)?, classes } })
     }
 }

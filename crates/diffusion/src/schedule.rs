@@ -1,6 +1,6 @@
 //! How noise and scale depend on time (table 1 "Schedule" and "Scaling"): the ODE that sampling solves.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Vp;
 use crate::setting::positive;
@@ -23,7 +23,7 @@ pub enum Schedule {
 }
 
 /// A choice of `s(t)`, by which images at time t are multiplied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Scaling {
     /// That of VP, `1 / sqrt(1 + sigma²)`: noisy images of data of unit variance keep it.
     Vp,
@@ -60,14 +60,14 @@ impl Vp {
 
 /// What images go through while they are sampled: at time t they are `s(t) (y + sigma(t) n)`, where y is
 /// clean and n unit noise.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Path {
     noise: Noise,
     scaling: Scaling,
 }
 
 /// A schedule between two noise levels.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 enum Noise {
     Vp(Vp),
     Ve,

@@ -1,5 +1,7 @@
 //! Variance preserving noise (table 1, column "VP"): noise levels as times from 0 to 1.
 
+use serde::{Deserialize, Serialize};
+
 /// `beta_d` in the paper.
 pub const BETA_D: f64 = 19.9;
 
@@ -10,7 +12,7 @@ pub const BETA_MIN: f64 = 0.1;
 pub const EPSILON_T: f64 = 1e-5;
 
 /// `sigma(t) = sqrt(exp(beta_d t² / 2 + beta_min t) - 1)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vp {
     /// How fast the rate at which noise comes in grows with time.
     pub beta_d: f64,

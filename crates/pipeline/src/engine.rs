@@ -132,7 +132,13 @@ impl Engine {
 
     /// Declares a component that checkpoints save.
     pub fn keep<T: Keep>(&mut self) -> &mut Self {
-        self.world.resource_mut::<Keepers>().add::<T>();
+        self.world.resource_mut::<Keepers>().add::<T>(false);
+        self
+    }
+
+    /// Declares a component that checkpoints save of nodes whose act is over, as long as later acts read it.
+    pub fn keep_handed_on<T: Keep>(&mut self) -> &mut Self {
+        self.world.resource_mut::<Keepers>().add::<T>(true);
         self
     }
 

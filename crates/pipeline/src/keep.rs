@@ -6,7 +6,7 @@ use bevy_ecs::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::run::{Plan, Progress};
-use crate::{Act, Engine, Tick, Unfinished};
+use crate::{Act, Constant, Edge, Engine, LeadsTo, Outgoing, Pure, Tick, Unfinished};
 
 /// State that must survive a restart. Use [`keep_plain!`](crate::keep_plain) for plain data.
 pub trait Keep: Component + Sized {
@@ -141,6 +141,8 @@ element!(f32 F32, f64 F64, u32 U32, u8 U8);
 
 /// How to save and load one sort of component.
 struct Keeper {
+    /// Whether only what is handed on to a later act is saved.
+    handed_on: bool,
     save: fn(&World, Entity) -> Option<Result<Kept>>,
     load: fn(&mut World, Entity, &Kept) -> Result,
 }
@@ -149,14 +151,14 @@ struct Keeper {
 pub(crate) struct Keepers(BTreeMap<&'static str, Keeper>);
 
 impl Keepers {
-    pub(crate) fn add<T: Keep>(&mut self) {
+    pub(crate) fn add<T: Keep>(&mut self, handed_on: bool) {
         let save = |world: &World, node: Entity| world.get::<T>(node).map(|value| value.save(world));
         let load = |world: &mut World, node: Entity, kept: &Kept| {
             let value = T::load(kept, world)?;
             world.entity_mut(node).insert(value);
             Ok(())
         };
-        self.0.insert(T::NAME, Keeper { save, load });
+        self.0.insert(T::NAME, Keeper { handed_on, save, load });
     }
 }
 
@@ -178,7 +180,8 @@ impl Saved {
     pub fn of(world: &World) -> Result<Self> {
         let Progress { ticks, act, .. } = *world.resource::<Progress>();
         let mut saved = Self { tick: ticks, act, ..Self::default() };
-        for (node, _) in &world.resource::<Plan>().order {
+        for (node, its) in &world.resource::<Plan>().order {
+            let handed_on = *its < act && is_read_from(world, *node, act);
             let name = world.get::<Name>(*node).map_or_else(String::new, ToString::to_string);
             if world.resource::<Plan>().unfinished.contains(node)
                 && !world.entity(*node).contains::<Unfinished>()
@@ -186,7 +189,8 @@ impl Saved {
                 saved.finished.push(name.clone());
             }
             let mut components = BTreeMap::new();
-            for (what, keeper) in &world.resource::<Keepers>().0 {
+            let keepers = &world.resource::<Keepers>().0;
+            for (what, keeper) in keepers.iter().filter(|(_, keeper)| handed_on || !keeper.handed_on) {
                 if let Some(kept) = (keeper.save)(world, *node) {
                     let kept =
                         kept.map_err(|e| format!("`{what}` of `{name}` cannot be saved: {}", line(&e)))?;
@@ -230,6 +234,17 @@ impl Saved {
         world.insert_resource(Progress::at(self.tick, self.act));
         Ok(())
     }
+}
+
+/// Whether a node that plays from this act on reads the node, or one of an earlier act that a resumed world runs again.
+fn is_read_from(world: &World, node: Entity, act: usize) -> bool {
+    let order = &world.resource::<Plan>().order;
+    let edges = world.get::<Outgoing>(node).into_iter().flat_map(Outgoing::iter);
+    let carries = |edge: &Entity| world.get::<Edge>(*edge).is_some_and(|edge| edge.port.is_some());
+    let readers = edges.filter(carries).filter_map(|edge| Some(world.get::<LeadsTo>(edge)?.0));
+    let plays = |reader| order.iter().any(|(other, its)| *other == reader && *its >= act);
+    let again = |reader| world.get::<Constant>(reader).is_some() || world.get::<Pure>(reader).is_some();
+    act < world.resource::<Plan>().acts() && readers.into_iter().any(|reader| plays(reader) || again(reader))
 }
 
 fn find(world: &World, name: &str) -> Result<Entity> {

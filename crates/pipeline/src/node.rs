@@ -73,7 +73,7 @@ pub struct Constant {
 /// A node whose value follows from what it reads and nothing else.
 ///
 /// In a world that is resumed in a later act, it runs once more, so that nodes of that act can read it. Other nodes of
-/// earlier acts do not: what later acts read of them has to be [`Keep`](crate::Keep).
+/// earlier acts do not: what later acts read of them has to be [`Keep`](crate::Keep), and kept always or where it is handed on.
 #[derive(Component, Default)]
 pub struct Pure {
     pub(crate) made: bool,

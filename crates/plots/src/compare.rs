@@ -1,7 +1,7 @@
 //! How far images are from others.
 
 use bevy_ecs::prelude::*;
-use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Wire, Wires};
+use pipeline::{Inputs, Metric, Mistake, Node, Read, Shapes, This, Tick, Wire, Wires};
 use ports::{Cell, Compute, Denoised, Images, Shown, Sigma, Table};
 use serde::Deserialize;
 
@@ -23,7 +23,8 @@ impl Node for Compare {
     const DOC: &'static str = "Measures how far images are from others, image by image: the root mean square of the \
         difference.\n\
         The table has a row for each image of each node: `of`, the node; `image`, counted through all ticks; `sigma`; \
-        `nfe`, the evaluations it has cost; and `rms`. Samples count once, when they have arrived.";
+        `nfe`, the evaluations it has cost; and `rms`. Samples count once, when they have arrived. Where `of` is one node, \
+        that of all images of a tick together is told as `rms`.";
 
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("of", "the images, or what denoisers made of them"),
@@ -46,7 +47,9 @@ pub fn compare(
     denoised: Read<Denoised>,
     tables: Read<Table>,
     names: Query<&Name>,
+    tick: Res<Tick>,
     compute: Compute,
+    mut metrics: MessageWriter<Metric>,
 ) -> Result<Table> {
     let empty = || Table::new(["of", "image", "sigma", "nfe", "rms"]);
     let mut table = tables.of(this.node()).cloned().unwrap_or_else(empty);
@@ -68,6 +71,11 @@ pub fn compare(
         let noisy = this.noisy.map(|noisy| images.get(noisy)).transpose()?.or(own);
         let levels = levels(noisy, x.shape()[0], &compute)?;
         let errors = differences(&compute.download(x)?.f64s(), &compute.download(to)?.f64s(), levels.len());
+        if this.of.len() == 1 {
+            let squares: f64 = errors.iter().map(|rms| rms * rms).sum();
+            let value = (squares / errors.len().max(1) as f64).sqrt();
+            metrics.write(Metric { name: "rms", tick: tick.0, value });
+        }
         for (at, (sigma, rms)) in levels.into_iter().zip(errors).enumerate() {
             let numbers = [(before + at) as f64, sigma, nfe as f64, rms].map(Cell::from);
             table.push([vec![name.into()], numbers.to_vec()].concat());

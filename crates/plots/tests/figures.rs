@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use bevy_ecs::message::Messages;
 use bevy_ecs::prelude::*;
 use image::GenericImageView;
-use pipeline::{Engine, Node, Pipeline, This};
-use ports::{Machine, Run, Table};
+use pipeline::{Engine, Metric, Node, Pipeline, This};
+use ports::{Compute, Images, Machine, Run, Table};
 use serde::Deserialize;
-use tensor::Reference;
+use tensor::{Array, Reference};
 
 /// Errors that fall as 1/N and 1/N², measured twice each.
 #[derive(Component, Deserialize)]
@@ -34,9 +35,25 @@ fn measured(this: This<Measured>) -> Table {
     table
 }
 
+/// Clean images of two pixels.
+#[derive(Component, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flat {
+    pixels: Vec<f64>,
+}
+
+impl Node for Flat {
+    type Value = Images;
+}
+
+fn flat(this: This<Flat>, compute: Compute) -> Result<Images> {
+    let shape = [this.pixels.len() / 2, 1, 2, 1];
+    Ok(Images::clean(compute.upload(&Array::new(shape, this.pixels.clone()))?, 0))
+}
+
 fn engine(folder: &Path, nodes: &str) -> Result<Engine, String> {
     let mut engine = Engine::default().with(ports::plugin).with(mollify_plots::plugin);
-    engine.node::<Measured, _>(measured);
+    engine.node::<Measured, _>(measured).node::<Flat, _>(flat);
     engine.world.insert_resource(Machine(Arc::new(Reference)));
     engine.world.insert_resource(Run { folder: folder.to_owned(), ..Run::default() });
     let text = format!("(nodes: {{{nodes}}})").replace("{folder}", &folder.to_string_lossy());
@@ -50,6 +67,22 @@ fn failure(nodes: &str) -> String {
         Err(report) => report,
         Ok(mut engine) => engine.tick().expect_err("a mistake").to_string(),
     }
+}
+
+#[test]
+fn images_are_compared_one_by_one_and_all_together_if_they_are_of_one_node() {
+    let nodes = r#""x": Flat(pixels: [1.0, 2.0, 3.0, 7.0]), "y": Flat(pixels: [1.0, 2.0, 0.0, 3.0]),"#;
+    let compared = |of: &str| {
+        let error = format!(r#""error": Compare(of: {of}, to: "y")"#);
+        let mut engine = engine(Path::new("/nowhere"), &[nodes, &error].concat()).expect("a pipeline");
+        engine.tick().expect("a tick");
+        let told = engine.world.resource::<Messages<Metric>>().iter_current_update_messages();
+        let told: Vec<(&str, f64)> = told.map(|metric| (metric.name, metric.value)).collect();
+        (engine.value::<Table>("error").expect("a table").numbers("rms"), told)
+    };
+    let of_each = [0.0, 12.5f64.sqrt()];
+    assert_eq!(compared(r#""x""#), (Ok(of_each.to_vec()), vec![("rms", 2.5)]));
+    assert_eq!(compared(r#"["x", "y"]"#), (Ok([of_each, [0.0; 2]].concat()), vec![]));
 }
 
 const MEASURED: &str = r#""measured": Measured(steps: [4, 8, 16, 32]),"#;

@@ -1,7 +1,7 @@
 //! Pictures, their noise levels and their labels.
 
 use bevy_ecs::prelude::*;
-use pipeline::keep_plain;
+use pipeline::{Mistake, keep_plain};
 use serde::{Deserialize, Serialize};
 use tensor::Tensor;
 
@@ -52,6 +52,20 @@ pub enum Sigma {
 /// A noise level for each image of a batch: `[n]`.
 #[derive(Component, Clone, Debug)]
 pub struct Sigmas(pub Tensor);
+
+/// Wants a list of noise levels: at least one, and each a finite number above 0.
+pub fn check_sigmas(field: &str, sigmas: &[f64]) -> Result<(), Mistake> {
+    if sigmas.is_empty() {
+        return Err(Mistake::new(field, format!("`{field}` is empty, expected at least one noise level")));
+    }
+    match sigmas.iter().position(|sigma| !(*sigma > 0.0 && sigma.is_finite())) {
+        Some(at) => {
+            let what = format!("the noise level {} is not above 0", sigmas[at]);
+            Err(Mistake::new(format!("{field}.{at}"), what))
+        }
+        None => Ok(()),
+    }
+}
 
 /// What the images show.
 #[derive(Component, Clone, Debug)]

@@ -15,8 +15,8 @@ mod table;
 pub use compute::{Compute, Machine};
 pub use explain::{Curve, Explain, Explainers, Fact, Others, explain};
 pub use gauges::{Gauges, read_gauges};
-pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Shown, Sigma, Sigmas};
-pub use keep::{keep_arena, load_arena};
+pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Shown, Sigma, Sigmas, check_sigmas};
+pub use keep::{keep_arena, keep_tensor, load_arena, load_tensor};
 pub use labels::{AugmentOf, LabelsOf, augment_rows, check_augment, check_labels, label_rows};
 pub use networks::{
     Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
@@ -61,6 +61,8 @@ pub fn plugin(engine: &mut Engine) {
         .port::<Gradients>()
         .port::<Table>();
     engine.keep::<Seeds>().keep::<Parameters>().keep::<Table>();
+    engine.keep_handed_on::<Images>().keep_handed_on::<Denoised>();
+    engine.keep_handed_on::<Labels>().keep_handed_on::<Sigmas>().keep_handed_on::<AugmentLabels>();
     engine.world.init_resource::<Gauges>();
     engine.add_systems(After, read_gauges);
 }

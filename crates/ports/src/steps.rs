@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use diffusion::Path;
+use serde::{Deserialize, Serialize};
 
 /// The time steps t_0 … t_N of a sampling run.
 #[derive(Component, Clone, Debug, PartialEq)]
@@ -17,7 +18,7 @@ pub struct Times {
 }
 
 /// One step of a sampling run, from one time to the next.
-#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// From 0 to `steps - 1`.
     pub index: usize,

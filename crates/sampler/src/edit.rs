@@ -4,7 +4,6 @@ mod each_class;
 mod hutchinson;
 mod inpaint;
 mod likelihood;
-mod rmse;
 mod slerp;
 mod upwards;
 
@@ -12,6 +11,5 @@ pub use each_class::{EachClass, each_class};
 pub use hutchinson::{Hutchinson, Trace, hutchinson, trace};
 pub use inpaint::{Hole, Inpaint, inpaint};
 pub use likelihood::{Likelihood, LogLikelihood, likelihood};
-pub use rmse::{Rmse, rmse};
 pub use slerp::{Slerp, slerp, slerp_weights};
 pub use upwards::{Upwards, upwards};

@@ -38,8 +38,8 @@ pub use denoise::{Denoise, denoise};
 pub use dpm_pp::{DpmPP, dpm_pp};
 pub use dpm_pp_sde::{DpmPPSde, dpm_pp_sde};
 pub use edit::{
-    EachClass, Hole, Hutchinson, Inpaint, Likelihood, LogLikelihood, Rmse, Slerp, Trace, Upwards, each_class,
-    hutchinson, inpaint, likelihood, rmse, slerp, slerp_weights, trace, upwards,
+    EachClass, Hole, Hutchinson, Inpaint, Likelihood, LogLikelihood, Slerp, Trace, Upwards, each_class,
+    hutchinson, inpaint, likelihood, slerp, slerp_weights, trace, upwards,
 };
 pub use euler::{Euler, euler, euler_step};
 pub use evaluations::tell_evaluations;
@@ -75,7 +75,7 @@ pub fn plugin(engine: &mut Engine) {
     engine.node::<EvenLatents, _>(even_latents).node::<FixedLevel, _>(fixed_level);
     engine.node::<Truncation, _>(truncation);
     engine.node::<Upwards, _>(upwards).node::<Slerp, _>(slerp).node::<EachClass, _>(each_class);
-    engine.node::<Inpaint, _>(inpaint).node::<Rmse, _>(rmse);
+    engine.node::<Inpaint, _>(inpaint);
     engine.port::<Trace>().node::<Hutchinson, _>(hutchinson).node::<Likelihood, _>(likelihood);
     engine.node::<Png, _>(png).node::<Grid, _>(grid);
     explain::<TimeSteps>(engine);

@@ -174,6 +174,11 @@ impl Asked<'_, '_, '_> {
     }
 
     fn truth(&mut self, x: Tensor, from: f64, to: f64, parts: usize) -> Result<Tensor> {
+        if from == to {
+            let what =
+                format!("a step begins and ends at the noise level {from}, as the denoiser has none between");
+            return Err(format!("{what}; take fewer steps, or leave out `by` in `TimeSteps`").into());
+        }
         let mut levels = Spacing::default().noise_levels(parts + 1, to, from)?;
         levels.pop();
         levels.windows(2).try_fold(x, |x, pair| Ok(self.step(&x, pair[0], pair[1])?.0))

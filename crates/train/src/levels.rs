@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use pipeline::{Mistake, Node, Read, Shape, Shapes, This, Wire};
-use ports::{Compute, Images, Sigmas};
+use ports::{Compute, Images, Sigmas, check_sigmas};
 use serde::Deserialize;
 use tensor::Array;
 
@@ -23,16 +23,7 @@ impl Node for Levels {
         &[("like", "the images"), ("sigmas", "the noise levels: `[0.2, 1.0, 5.0]`")];
 
     fn check(&self) -> Result<(), Mistake> {
-        if self.sigmas.is_empty() {
-            return Err(Mistake::new("sigmas", "`sigmas` is empty, expected at least one noise level"));
-        }
-        match self.sigmas.iter().position(|sigma| !(*sigma > 0.0 && sigma.is_finite())) {
-            Some(at) => {
-                let what = format!("the noise level {} is not above 0", self.sigmas[at]);
-                Err(Mistake::new(format!("sigmas.{at}"), what))
-            }
-            None => Ok(()),
-        }
+        check_sigmas("sigmas", &self.sigmas)
     }
 
     fn shapes(&self, _: &pipeline::Inputs) -> Result<Shapes, Mistake> {

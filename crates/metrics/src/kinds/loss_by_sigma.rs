@@ -5,7 +5,8 @@ use diffusion::Weight;
 use philox::{Key, stream};
 use pipeline::{Inputs, Mistake, Node, Read, Shapes, This, Unfinished, Wire, keep_plain};
 use ports::{
-    Cell, Compute, Denoise, Denoiser, Images, Labels, Query as Question, Table, check_labels, label_rows,
+    Cell, Compute, Denoise, Denoiser, Images, Labels, Query as Question, Table, check_labels, check_sigmas,
+    label_rows,
 };
 use serde::{Deserialize, Serialize};
 use tensor::{Array, Bindings, Distribution, Graph};
@@ -50,16 +51,7 @@ impl Node for LossBySigma {
         if self.count == 0 {
             return Err(Mistake::new("count", "`count` is 0, expected at least 1"));
         }
-        if self.sigmas.is_empty() {
-            return Err(Mistake::new("sigmas", "`sigmas` is empty, expected at least one noise level"));
-        }
-        match self.sigmas.iter().position(|sigma| !(*sigma > 0.0 && sigma.is_finite())) {
-            Some(at) => {
-                let what = format!("the noise level {} is not above 0", self.sigmas[at]);
-                Err(Mistake::new(format!("sigmas.{at}"), what))
-            }
-            None => Ok(()),
-        }
+        check_sigmas("sigmas", &self.sigmas)
     }
 
     fn shapes(&self, inputs: &Inputs) -> Result<Shapes, Mistake> {

@@ -386,19 +386,3 @@ fn likelihoods_that_make_no_sense_are_refused() {
     let down = wire(&text, &["x.times=\"times\""]).unwrap().run().unwrap_err().to_string();
     assert!(down.contains("a likelihood is worked out on the way up"), "{down}");
 }
-
-#[test]
-fn differences_are_told_and_written_image_by_image() {
-    let folder = tempfile::tempdir().unwrap();
-    let to = folder.path().join("a/rmse.csv");
-    let text = r#"(nodes: {
-        "x": Noisy(pixels: [1.0, 2.0, 3.0, 7.0], levels: [0.0], channels: 2),
-        "y": Noisy(pixels: [1.0, 2.0, 0.0, 3.0], levels: [0.0], channels: 2),
-        "error": Rmse(x: "x", of: "y", to: "rmse.csv"),
-    })"#;
-    let engine = run(text, &[&format!("error.to={to:?}")]);
-    assert_eq!(metric(&engine, "rmse"), (25.0f64 / 4.0).sqrt());
-    let table = std::fs::read_to_string(&to).unwrap();
-    assert_eq!(table, format!("image,rmse\n0,0\n1,{}\n", 12.5f64.sqrt()));
-    assert!(mistake(text, &["error.to=\"rmse.txt\""]).contains("does not end in `.csv`"));
-}

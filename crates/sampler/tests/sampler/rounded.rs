@@ -1,6 +1,6 @@
 //! Networks that know some noise levels only, to which time steps are rounded: neighbours may become one.
 
-use ports::{Images, Step};
+use ports::{Images, Step, Table};
 
 use crate::edit::{likelihood, log_normal, metric, run};
 use crate::small::{numbers, wire};
@@ -50,4 +50,19 @@ fn a_likelihood_counts_no_step_twice_where_two_levels_are_rounded_to_one() {
     let expected = pixels.iter().map(|y| log_normal(*y, 0.0, 0.5)).sum::<f64>();
     let found = metric(&engine, "log_likelihood");
     assert!((found / expected - 1.0).abs() < 0.01, "{found} for {expected}");
+}
+
+#[test]
+fn the_error_of_a_step_without_length_is_refused_with_a_way_out() {
+    let text = r#"(nodes: {
+        "ideal": Normal(std: 0.5, image: (1, 1, 2), powers: 1.5),
+        "y":     Noisy(pixels: [0.1, 0.2], levels: [0.0], channels: 2),
+        "times": TimeSteps(steps: 40, by: "ideal"),
+        "error": Truncation(images: "y", by: "ideal", times: "times", parts: 2),
+    })"#;
+    let failure = wire(text, &[]).unwrap().run().unwrap_err().to_string();
+    assert!(failure.contains("begins and ends at the noise level"), "{failure}");
+    assert!(failure.contains("take fewer steps, or leave out `by`"), "{failure}");
+    let engine = run(&text.replace("steps: 40, by: \"ideal\"", "steps: 40"), &[]);
+    assert_eq!(engine.value::<Table>("error").unwrap().rows().len(), 2 * 39);
 }
