@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::numbers::{Numbers, NumbersMut};
+use super::numbers::{Numbers, NumbersMut, SharedNumbers};
 use crate::Simd;
 
 /// Where a vector of channels lies in each of `pixels` pixels.
@@ -75,17 +75,28 @@ pub(super) struct ColumnMut<'a> {
     numbers: PhantomData<&'a mut ()>,
 }
 
+impl<'a> SharedNumbers<'a> {
+    /// Panics unless all its pixels are among the numbers.
+    ///
+    /// # Safety
+    /// While the column lives, nothing else may touch its channels of its pixels.
+    #[inline(always)]
+    pub(super) unsafe fn column<S: Simd>(self, _: S, place: Place) -> ColumnMut<'a> {
+        let (start, len) = match self {
+            SharedNumbers::F32(parts) => (Start::F32(parts.start().wrapping_add(place.first)), parts.len()),
+            SharedNumbers::Bf16(parts) => (Start::Bf16(parts.start().wrapping_add(place.first)), parts.len()),
+        };
+        place.check::<S>(len);
+        ColumnMut { place, start, numbers: PhantomData }
+    }
+}
+
 impl<'a> ColumnMut<'a> {
     /// Panics unless all its pixels are among the numbers.
     #[inline(always)]
-    pub fn new<S: Simd>(_: S, numbers: impl Into<NumbersMut<'a>>, place: Place) -> Self {
-        let numbers = numbers.into();
-        place.check::<S>(numbers.len());
-        let start = match numbers {
-            NumbersMut::F32(numbers) => Start::F32(numbers.as_mut_ptr().wrapping_add(place.first)),
-            NumbersMut::Bf16(numbers) => Start::Bf16(numbers.as_mut_ptr().wrapping_add(place.first)),
-        };
-        ColumnMut { place, start, numbers: PhantomData }
+    pub fn new<S: Simd>(s: S, numbers: impl Into<NumbersMut<'a>>, place: Place) -> Self {
+        // SAFETY: nobody else has the numbers.
+        unsafe { numbers.into().share().column(s, place) }
     }
 
     #[inline(always)]

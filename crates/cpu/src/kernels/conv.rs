@@ -4,6 +4,7 @@
 //! that neighbouring pixels are a constant distance apart. Then each panel of output channels (two vectors) is
 //! computed for a few pixels at a time, all products of an output in one register and always in the same order.
 
+use super::column::Place;
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
 use super::numbers::{NumbersMut, SharedNumbers};
@@ -268,13 +269,23 @@ impl Task<'_> {
     ) {
         let panels = self.weights.panels(S::LANES);
         let (channel, real, cout) = (panels.start(panel), panels.real(panel), panels.channels);
-        for (i, sums) in acc.as_flattened().iter().enumerate().take(job.pixels - start) {
-            let at = (job.before + start + i) * cout + channel;
-            // SAFETY: pixels of this task and channels of this panel, which no other task has.
-            let out = unsafe { self.out.range(at, real) };
-            let sample = job.first + (start + i) / job.per_sample;
+        for (r, run) in acc.iter().enumerate() {
+            let pixel = start + r * Q;
+            if pixel >= job.pixels {
+                return;
+            }
+            let sample = job.first + pixel / job.per_sample;
             let shift = self.store.shift::<S, N>(s, sample, cout, channel..channel + real);
-            self.store.write(s, sums, &shift, at, out);
+            for (j, shift) in shift.into_iter().enumerate() {
+                let (i, len) = (j * S::LANES, (real - j * S::LANES).min(S::LANES));
+                let place =
+                    Place { first: (job.before + pixel) * cout + channel + i, step: cout, len, pixels: Q };
+                // SAFETY: pixels of this task and channels of this panel, which no other task has.
+                let (added, mut out) = (self.store.added(s, place), unsafe { self.out.column(s, place) });
+                for (q, sums) in run.iter().enumerate() {
+                    self.store.write(s, [sums[j], shift], added, q, &mut out);
+                }
+            }
         }
     }
 }

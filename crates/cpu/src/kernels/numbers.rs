@@ -168,19 +168,11 @@ impl<'a> NumbersMut<'a> {
     }
 
     /// Lets tasks write parts of them.
+    #[inline(always)]
     pub fn share(self) -> SharedNumbers<'a> {
         match self {
             NumbersMut::F32(numbers) => SharedNumbers::F32(Parts::new(numbers)),
             NumbersMut::Bf16(numbers) => SharedNumbers::Bf16(Parts::new(numbers)),
-        }
-    }
-
-    /// The vector at `i`; zeros follow where the numbers end.
-    #[inline(always)]
-    pub(super) fn read<S: Simd>(&self, s: S, i: usize) -> S::F {
-        match self {
-            NumbersMut::F32(numbers) => s.read(numbers, i),
-            NumbersMut::Bf16(numbers) => s.read_bf16(numbers, i),
         }
     }
 

@@ -23,8 +23,20 @@ impl<T> Clone for Parts<'_, T> {
 impl<T> Copy for Parts<'_, T> {}
 
 impl<'a, T> Parts<'a, T> {
+    #[inline(always)]
     pub fn new(slice: &'a mut [T]) -> Self {
         Parts { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// The first of all elements.
+    #[inline(always)]
+    pub fn start(self) -> *mut T {
+        self.start
+    }
+
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        self.len
     }
 
     /// # Safety

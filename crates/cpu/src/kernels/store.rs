@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::numbers::{Numbers, NumbersMut};
+use super::column::{Column, ColumnMut, Place};
+use super::numbers::Numbers;
 use crate::Simd;
 
 /// `(sum + bias + shift + residual) · scale`, written or added to what is there.
@@ -54,28 +55,30 @@ impl Store<'_> {
         sums
     }
 
-    /// Writes the sums of one pixel's channels; `at` is where `out` begins in the whole output, `shift` is of
-    /// [`Store::shift`].
+    /// What is added to each of some pixels; `place` is theirs in the whole output.
     #[inline(always)]
-    pub(super) fn write<S: Simd, const N: usize>(
+    pub(super) fn added<S: Simd>(&self, s: S, place: Place) -> Option<Column<'_>> {
+        self.residual.map(|residual| Column::new(s, residual, place))
+    }
+
+    /// Writes the sum of a pixel of `out`, with what is added to it and its vector of [`Store::shift`].
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(
         &self,
         s: S,
-        sums: &[S::F; N],
-        shift: &[S::F; N],
-        at: usize,
-        mut out: NumbersMut,
+        [sum, shift]: [S::F; 2],
+        added: Option<Column>,
+        pixel: usize,
+        out: &mut ColumnMut,
     ) {
-        let residual = self.residual.map(|residual| residual.range(at, out.len()));
-        for j in 0..N {
-            let (i, mut y) = (j * S::LANES, s.add(sums[j], shift[j]));
-            if let Some(residual) = residual {
-                y = s.add(y, residual.read(s, i));
-            }
-            y = s.mul(y, s.splat(self.scale));
-            if self.accumulate {
-                y = s.add(out.read(s, i), y);
-            }
-            out.write(s, i, y);
+        let mut y = s.add(sum, shift);
+        if let Some(added) = added {
+            y = s.add(y, added.read(s, pixel));
         }
+        y = s.mul(y, s.splat(self.scale));
+        if self.accumulate {
+            y = s.add(out.read(s, pixel), y);
+        }
+        out.write(s, pixel, y);
     }
 }

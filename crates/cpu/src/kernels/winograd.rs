@@ -10,6 +10,7 @@ pub(super) mod transforms;
 
 use std::ops::Range;
 
+use super::column::Place;
 use super::conv::Conv;
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
@@ -199,13 +200,16 @@ impl Chunk<'_, '_> {
         let (top, left) = (self.loaded.top + OUTPUTS * y, OUTPUTS * x);
         for (j, shift) in shift.into_iter().enumerate() {
             let pixels = self.outputs(s, tile * N * S::LANES + j * S::LANES, N * S::LANES);
-            let (channel, real) = (start + j * S::LANES, (real - j * S::LANES).min(S::LANES));
+            let (channel, len) = (start + j * S::LANES, (real - j * S::LANES).min(S::LANES));
             for (row, y) in pixels.iter().zip(top..shape.h) {
-                for (sum, x) in row.iter().zip(left..shape.w) {
-                    let at = ((sample * shape.h + y) * shape.w + x) * cout + channel;
-                    // SAFETY: pixels of this task and channels of this panel, which no other task has.
-                    let out = unsafe { out.range(at, real) };
-                    store.write(s, &[*sum], &[shift], at, out);
+                let first = ((sample * shape.h + y) * shape.w + left) * cout + channel;
+                let place = Place { first, step: cout, len, pixels: OUTPUTS.min(shape.w - left) };
+                // SAFETY: pixels of this task and channels of this panel, which no other task has.
+                let (added, mut out) = (store.added(s, place), unsafe { out.column(s, place) });
+                for (x, sum) in row.iter().enumerate() {
+                    if x < place.pixels {
+                        store.write(s, [*sum, shift], added, x, &mut out);
+                    }
                 }
             }
         }
