@@ -1,5 +1,7 @@
 //! Gradients of weights, product by product: all samples and pixels of a weight in one register.
 
+use std::ops::Range;
+
 use super::{Layout, Weights};
 use crate::kernels::load::{BLOCK, Load, LoadTile};
 use crate::kernels::numbers::Numbers;
@@ -105,18 +107,28 @@ impl Weights<'_> {
     ) {
         let Layout { shape, tile, .. } = self.layout;
         let side = if shape.taps == 9 { 3 } else { 1 };
-        for y in 0..shape.h {
+        let (rows, columns) = (inside(tap / side, side, shape.h), inside(tap % side, side, shape.w));
+        for y in rows {
             // SAFETY: the caller's promise.
             unsafe {
-                let row = x.add((y + tap / side) * tile.row() + tap % side * BLOCK);
-                let dy = dy.add(y * shape.w * N * S::LANES);
+                let row = (y + tap / side) * tile.row() + (columns.start + tap % side) * BLOCK;
+                let dy = dy.add((y * shape.w + columns.start) * N * S::LANES);
+                let from = ([x.add(row)], BLOCK);
                 // The count of a small image is a constant, so that its loop is unrolled.
-                match shape.w {
-                    4 => products::<S, 1, Q, N, 1>(s, 4, ([row], BLOCK), dy, acc),
-                    8 => products::<S, 1, Q, N, 1>(s, 8, ([row], BLOCK), dy, acc),
-                    w => products::<S, 1, Q, N, 1>(s, w, ([row], BLOCK), dy, acc),
+                match columns.len() {
+                    3 => products::<S, 1, Q, N, 1>(s, 3, from, dy, acc),
+                    4 => products::<S, 1, Q, N, 1>(s, 4, from, dy, acc),
+                    7 => products::<S, 1, Q, N, 1>(s, 7, from, dy, acc),
+                    8 => products::<S, 1, Q, N, 1>(s, 8, from, dy, acc),
+                    count => products::<S, 1, Q, N, 1>(s, count, from, dy, acc),
                 }
             }
         }
     }
+}
+
+/// The pixels of `len` whose neighbour a tap meets: the others meet zeros.
+fn inside(tap: usize, side: usize, len: usize) -> Range<usize> {
+    let shift = side / 2;
+    shift.saturating_sub(tap)..len - tap.saturating_sub(shift)
 }
