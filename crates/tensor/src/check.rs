@@ -3,6 +3,9 @@
 use crate::graph::Operation;
 use crate::{Dtype, Normalize, Op, Resample, Shape, Warp};
 
+/// As many inputs of one formula as every device takes.
+pub const MOST_INPUTS: usize = 32;
+
 /// What is wrong with the inputs of an operation, of which `asked` is the shape if the caller gives one.
 pub fn check(op: &Op, inputs: &[&Operation], asked: Option<&Shape>) -> Result<(), String> {
     let count = arity(op).unwrap_or(inputs.len());
@@ -15,7 +18,13 @@ pub fn check(op: &Op, inputs: &[&Operation], asked: Option<&Shape>) -> Result<()
     match op {
         Op::Map { expr } => {
             let needs = expr.inputs();
-            ensure(needs <= shapes.len(), || format!("{} inputs, expected {needs}", shapes.len()))
+            ensure(needs <= shapes.len(), || format!("{} inputs, expected {needs}", shapes.len()))?;
+            ensure(shapes.len() <= MOST_INPUTS, || {
+                format!(
+                    "{} inputs, expected at most {MOST_INPUTS}: make several formulas of it",
+                    shapes.len()
+                )
+            })
         }
         Op::Reduce { axes, .. } => in_rank(axes, shapes[0]),
         Op::Window { offset } => {

@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mollify_tensor::{Dtype, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, compile, gradients};
+use mollify_tensor::{
+    Dtype, Expr, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, compile, gradients,
+};
 
 #[test]
 fn equal_operations_on_equal_inputs_are_one_value() {
@@ -228,6 +230,28 @@ fn refusal(build: impl FnOnce(&mut Graph)) -> String {
     let panic =
         catch_unwind(AssertUnwindSafe(|| build(&mut Graph::new()))).expect_err("a graph was accepted");
     panic.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn formulas_of_more_inputs_than_devices_take_are_refused_and_never_made_of_smaller_ones() {
+    let inputs = |graph: &mut Graph, count: usize| -> Vec<Value> {
+        (0..count).map(|at| graph.input(&format!("x{at}"), [5])).collect()
+    };
+    let sum = |count: usize| move |v: fn(usize) -> Expr| (1..count).fold(v(0), |sum, at| sum + v(at));
+    let refused = refusal(|graph| {
+        let all = inputs(graph, 33);
+        graph.map(&all, sum(33));
+    });
+    assert!(refused.contains("33 inputs, expected at most 32: make several formulas of it"), "{refused}");
+    let mut graph = Graph::new();
+    let all = inputs(&mut graph, 62);
+    let halves = [&all[..31], &all[31..]].map(|half| graph.map(half, sum(31)));
+    for (at, (value, into)) in halves.into_iter().zip([all[0], all[31]]).enumerate() {
+        let value = graph.map(&[value], |v| v(0) * (at + 2) as f64);
+        graph.store(into, 0, value);
+    }
+    let most = compile(graph).steps.iter().map(|step| step.kernel.inputs().len()).max();
+    assert_eq!(most, Some(31));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Elementwise formulas, melted into the only formula or fold that reads them.
 
+use std::collections::HashSet;
+
 use super::Fuser;
+use crate::check;
 use crate::op::Op;
 use crate::program::kernel::{Kernel, Made, Map, Step};
 use crate::{Destination, Expr, Value};
@@ -66,7 +69,9 @@ impl Fuser<'_> {
                 && self.users.get(value).is_none_or(|users| users.iter().all(|user| formulas.contains(user)))
                 && inputs.iter().all(|input| self.is_whole(*input, *value))
         };
-        if formulas.iter().all(elementwise) { formulas } else { Vec::new() }
+        let read: HashSet<Value> = formulas.iter().flat_map(|value| self.formula(*value, true).0).collect();
+        let one_pass = formulas.iter().all(elementwise) && read.len() <= check::MOST_INPUTS;
+        if one_pass { formulas } else { Vec::new() }
     }
 
     /// Whether an input of a stored formula is one number, or lines up with the whole of what is stored.
