@@ -6,6 +6,7 @@
 //! Where an image ends within a tile, zeros follow it, and what they make is not written.
 
 mod filters;
+pub(super) mod groups;
 pub(super) mod transforms;
 
 use std::ops::Range;
@@ -19,11 +20,12 @@ use super::pack::{Panels, Weights, run_with};
 use super::store::Store;
 use super::tile::{products, store};
 use crate::{Kernel, Level, Pool, Scratch, Simd};
-use filters::{Filters, filters_step};
+use filters::{Filters, block_len, element_step};
+use groups::{GROUP, Groups};
 use transforms::{ELEMENTS, OUTPUTS, SIDE};
 
-/// Tiles that are multiplied together: a multiple of every level's rows.
-const TILES: usize = 32;
+/// Tiles that are multiplied together.
+const TILES: usize = 4 * GROUP;
 
 /// Whether a convolution of images of this size is done this way: not where tiles or vectors would be mostly empty.
 pub(super) fn suits(shape: Conv, weights: &Weights) -> bool {
@@ -57,7 +59,7 @@ struct Task<'a> {
     cin: usize,
     panels: Panels,
     load: &'a Load<'a>,
-    /// `[panel][element][channel][channel of the panel]`
+    /// By [`Filters`].
     filters: &'a [f32],
     store: &'a Store<'a>,
     out: SharedNumbers<'a>,
@@ -84,7 +86,7 @@ impl Task<'_> {
         let [pixels, room, inputs, sums] = scratch.take([
             samples.len() * tile.len(),
             self.load.row_len(w),
-            ELEMENTS * inputs_step(tile),
+            groups(tile).len(TILES),
             ELEMENTS * sums_step(2 * level.lanes()),
         ]);
         for (sample, to) in samples.clone().zip(pixels.chunks_exact_mut(tile.len())) {
@@ -106,7 +108,7 @@ struct Chunk<'a, 'b> {
     loaded: &'a Loaded<'a>,
     first: usize,
     count: usize,
-    /// `[element][block][tile][BLOCK]`
+    /// By [`groups`].
     inputs: &'b mut [f32],
     /// `[element][tile][channel of the panel]`
     sums: &'b mut [f32],
@@ -148,10 +150,9 @@ impl Chunk<'_, '_> {
             for block in 0..tile.blocks() {
                 let corner = OUTPUTS * (y * tile.row() + x * BLOCK);
                 let from = sample * tile.len() + block * tile.plane() + corner;
-                let to = (block * TILES + done) * BLOCK;
                 for i in (0..BLOCK).step_by(S::LANES) {
-                    let (from, to) = (&self.loaded.pixels[from + i..], &mut self.inputs[to + i..]);
-                    transform_run(s, tile.row(), run, from, to, inputs_step(tile));
+                    let from = &self.loaded.pixels[from + i..];
+                    transform_run(s, (from, tile.row(), run), self.inputs, (groups(tile), done, block, i));
                 }
             }
             done += run;
@@ -161,18 +162,19 @@ impl Chunk<'_, '_> {
     #[inline(always)]
     fn panel<S: Simd, const Q: usize, const N: usize>(&mut self, s: S, panel: usize) {
         let (width, cin, blocks) = (N * S::LANES, self.task.cin, self.loaded.tile.blocks());
-        let filters = &self.task.filters[panel * ELEMENTS * filters_step(cin, 2 * S::LANES)..];
+        let groups = groups(self.loaded.tile);
+        let filters = &self.task.filters[panel * blocks * block_len(2 * S::LANES)..];
         for element in 0..ELEMENTS {
-            let filters = &filters[element * filters_step(cin, width)..][..cin * width];
-            let inputs = &self.inputs[element * inputs_step(self.loaded.tile)..];
+            let filters = &filters[element * element_step(width)..];
+            let inputs = &self.inputs[element * groups.step()..];
             let sums = &mut self.sums[element * sums_step(width)..];
             for first in (0..self.count).step_by(Q) {
                 let mut acc = [[[s.splat(0.0); N]; Q]; 1];
                 for block in 0..blocks {
-                    let from = inputs[(block * TILES + first) * BLOCK..].as_ptr();
+                    let from = inputs[groups.place(first, block)..].as_ptr();
                     let depth = (cin - block * BLOCK).min(BLOCK);
-                    let filters = filters[block * BLOCK * width..][..depth * width].as_ptr();
-                    // SAFETY: `Q` tiles of the chunk, as `TILES` is a multiple of `Q`, and `depth` rows of filters.
+                    let filters = filters[block * block_len(2 * S::LANES)..][..depth * width].as_ptr();
+                    // SAFETY: `Q` tiles of a group, as `GROUP` is a multiple of `Q`, and `depth` rows of filters.
                     unsafe {
                         // The count of a full block is a constant, so that its loop is unrolled.
                         match depth == BLOCK {
@@ -240,9 +242,9 @@ fn count(tile: Tile) -> [usize; 2] {
     [tile.rows.div_ceil(OUTPUTS), tile.w.div_ceil(OUTPUTS)]
 }
 
-/// Floats from one element of all inputs to the next: not a power of two, as those share few places of a cache.
-fn inputs_step(tile: Tile) -> usize {
-    (tile.blocks() * TILES + 1) * BLOCK
+/// Where the transformed inputs of a chunk lie.
+fn groups(tile: Tile) -> Groups {
+    Groups { parts: tile.blocks(), width: BLOCK }
 }
 
 /// Floats from one element of all sums to the next.
@@ -250,38 +252,37 @@ fn sums_step(width: usize) -> usize {
     TILES * width + BLOCK
 }
 
-/// Bᵀ d B of a run of neighbouring tiles, which share two of their six columns: `from` holds blocks of channels whose
-/// rows are `row` apart, and the elements of what is written to `to` are `step` apart.
+/// Bᵀ d B of a `run` of neighbouring tiles, which share two of their six columns: `from` holds blocks of channels whose
+/// rows are `row` apart, and the tiles go from `first` on to a part of the groups in `to`, to the channels from `i` on.
 #[inline(always)]
 pub(super) fn transform_run<S: Simd>(
     s: S,
-    row: usize,
-    run: usize,
-    from: &[f32],
+    (from, row, run): (&[f32], usize, usize),
     to: &mut [f32],
-    step: usize,
+    (groups, first, part, i): (Groups, usize, usize, usize),
 ) {
     assert!(from.len() >= (SIDE - 1) * row + (OUTPUTS * run + 1) * BLOCK + S::LANES);
-    assert!(to.len() >= (ELEMENTS - 1) * step + (run - 1) * BLOCK + S::LANES);
     let mut columns = [[s.splat(0.0); SIDE]; SIDE];
     // SAFETY: asserted above.
     unsafe {
         for (x, column) in columns.iter_mut().enumerate().skip(OUTPUTS) {
             *column = transforms::input(s, column_of(s, from.as_ptr().add((x - OUTPUTS) * BLOCK), row));
         }
-        for t in 0..run {
-            (columns[0], columns[1]) = (columns[4], columns[5]);
-            let from = from.as_ptr().add(OUTPUTS * t * BLOCK);
-            for (x, column) in columns.iter_mut().enumerate().skip(2) {
-                *column = transforms::input(s, column_of(s, from.add(x * BLOCK), row));
-            }
-            let to = to.as_mut_ptr().add(t * BLOCK);
-            let [a, b, c, d, e, f] = &columns;
-            for y in 0..SIDE {
-                let row = transforms::input(s, [a[y], b[y], c[y], d[y], e[y], f[y]]);
-                for (x, value) in row.iter().enumerate() {
-                    s.store(to.add((SIDE * y + x) * step), *value);
-                }
+    }
+    for t in 0..run {
+        (columns[0], columns[1]) = (columns[4], columns[5]);
+        for (x, column) in columns.iter_mut().enumerate().skip(2) {
+            // SAFETY: asserted above.
+            let d = unsafe { column_of(s, from.as_ptr().add((OUTPUTS * t + x) * BLOCK), row) };
+            *column = transforms::input(s, d);
+        }
+        let to = &mut to[groups.place(first + t, part) + i..][..(ELEMENTS - 1) * groups.step() + S::LANES];
+        let [a, b, c, d, e, f] = &columns;
+        for y in 0..SIDE {
+            let row = transforms::input(s, [a[y], b[y], c[y], d[y], e[y], f[y]]);
+            for (x, value) in row.iter().enumerate() {
+                // SAFETY: all elements are there, as sliced above.
+                unsafe { s.store(to.as_mut_ptr().add((SIDE * y + x) * groups.step()), *value) };
             }
         }
     }

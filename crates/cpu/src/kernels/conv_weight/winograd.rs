@@ -8,6 +8,7 @@ use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, LoadTile};
 use crate::kernels::numbers::Numbers;
 use crate::kernels::tile::{products, store};
+use crate::kernels::winograd::groups::{GROUP, Groups};
 use crate::kernels::winograd::transforms::{self, ELEMENTS, OUTPUTS, SIDE};
 use crate::kernels::winograd::{column_of, transform_run};
 use crate::{Kernel, Level, Simd};
@@ -30,18 +31,15 @@ impl Layout {
         tiles(self.shape).iter().product()
     }
 
-    /// Floats from one element of the inputs, or of the gradients, to the next: no powers of two, as those share few
-    /// places of a cache.
-    fn steps(&self) -> [usize; 2] {
-        let inputs = self.tile.blocks() * self.tiles() * BLOCK;
-        let gradients = self.panels.count() * self.tiles() * 2 * self.panels.lanes;
-        [inputs + BLOCK, gradients + BLOCK]
+    /// Where a loaded sample's inputs and gradients lie, the gradients behind the inputs.
+    fn groups(&self) -> [Groups; 2] {
+        let inputs = Groups { parts: self.tile.blocks(), width: BLOCK };
+        [inputs, Groups { parts: self.panels.count(), width: 2 * self.panels.lanes }]
     }
 
-    /// Floats of a loaded sample: the inputs `[element][block][tile][channel of the block]`, then the gradients
-    /// `[element][panel][tile][channel of the panel]`.
+    /// Floats of a loaded sample.
     pub(super) fn winograd_len(&self) -> usize {
-        ELEMENTS * self.steps().iter().sum::<usize>()
+        self.groups().iter().map(|groups| groups.len(self.tiles())).sum()
     }
 
     pub(super) fn load_transformed(
@@ -53,7 +51,7 @@ impl Layout {
         [to, room]: [&mut [f32]; 2],
     ) {
         let (pixels, room) = room.split_at_mut(self.tile.len());
-        let (x, dy) = to.split_at_mut(ELEMENTS * self.steps()[0]);
+        let (x, dy) = to.split_at_mut(self.groups()[0].len(self.tiles()));
         level.run(LoadTile { tile: self.tile, load, sample, first: 0, h: self.shape.h, to: pixels, room });
         level.run(TransformInputs { layout: *self, pixels, to: x });
         level.run(TransformGradients { layout: *self, from, to: dy });
@@ -72,20 +70,13 @@ impl Kernel for TransformInputs<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Layout { tile, .. } = self.layout;
-        let ([down, across], step) = (tiles(self.layout.shape), self.layout.steps()[0]);
+        let ([down, across], groups) = (tiles(self.layout.shape), self.layout.groups()[0]);
         for block in 0..tile.blocks() {
             for y in 0..down {
                 let from = block * tile.plane() + OUTPUTS * y * tile.row();
-                let to = (block * self.layout.tiles() + y * across) * BLOCK;
                 for i in (0..BLOCK).step_by(S::LANES) {
-                    transform_run(
-                        s,
-                        tile.row(),
-                        across,
-                        &self.pixels[from + i..],
-                        &mut self.to[to + i..],
-                        step,
-                    );
+                    let from = (&self.pixels[from + i..], tile.row(), across);
+                    transform_run(s, from, self.to, (groups, y * across, block, i));
                 }
             }
         }
@@ -104,19 +95,20 @@ impl Kernel for TransformGradients<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Layout { shape, panels, .. } = self.layout;
-        let ([down, across], step) = (tiles(shape), self.layout.steps()[1]);
-        for panel in 0..panels.count() {
-            let (start, width) = (panels.start(panel), panels.vectors(panel) * S::LANES);
-            for (tile, j) in
-                (0..down * across).flat_map(|tile| (0..width).step_by(S::LANES).map(move |j| (tile, j)))
-            {
-                let columns = self.columns(s, [tile / across, tile % across], start + j);
-                let [a, b, c, d] = &columns;
-                let at = panel * down * across * 2 * S::LANES + tile * width + j;
-                for y in 0..SIDE {
-                    let row = transforms::output_adjoint(s, [a[y], b[y], c[y], d[y]]);
-                    for (x, value) in row.iter().enumerate() {
-                        s.write(self.to, (SIDE * y + x) * step + at, *value);
+        let ([down, across], groups) = (tiles(shape), self.layout.groups()[1]);
+        for tile in 0..down * across {
+            for panel in 0..panels.count() {
+                let width = panels.vectors(panel) * S::LANES;
+                for j in (0..width).step_by(S::LANES) {
+                    let columns = self.columns(s, [tile / across, tile % across], panels.start(panel) + j);
+                    let [a, b, c, d] = &columns;
+                    let at = groups.place(tile / GROUP * GROUP, panel) + tile % GROUP * width + j;
+                    let to = &mut self.to[at..][..(ELEMENTS - 1) * groups.step() + S::LANES];
+                    for y in 0..SIDE {
+                        let row = transforms::output_adjoint(s, [a[y], b[y], c[y], d[y]]);
+                        for (x, value) in row.iter().enumerate() {
+                            s.write(to, (SIDE * y + x) * groups.step(), *value);
+                        }
                     }
                 }
             }
@@ -151,19 +143,24 @@ impl Weights<'_> {
         block: usize,
     ) {
         let (layout, width) = (self.layout, N * S::LANES);
-        let (tiles, [inputs, gradients]) = (layout.tiles(), layout.steps());
+        let (tiles, [inputs, gradients]) = (layout.tiles(), layout.groups());
         let channels = (layout.shape.cin - block * BLOCK).min(BLOCK);
         for sample in self.loaded.chunks_exact(layout.winograd_len()) {
-            let (x, dy) = sample.split_at(ELEMENTS * inputs);
+            let (x, dy) = sample.split_at(inputs.len(tiles));
             for element in 0..ELEMENTS {
-                let x = &x[element * inputs + block * tiles * BLOCK..][..tiles * BLOCK];
-                let dy = &dy[element * gradients + panel * tiles * 2 * S::LANES..][..tiles * width];
                 for first in (0..channels).step_by(Q) {
                     let mut acc = [[[s.splat(0.0); N]; Q]; 1];
-                    // SAFETY: `tiles` blocks of inputs and rows of gradients, as sliced above.
-                    unsafe {
-                        let from = x.as_ptr().add(first);
-                        products::<S, 1, Q, N, 1>(s, tiles, ([from], BLOCK), dy.as_ptr(), &mut acc);
+                    for tile in (0..tiles).step_by(GROUP) {
+                        let x = &x[inputs.place(tile, block) + element * inputs.step() + first..];
+                        let dy = &dy[gradients.place(tile, panel) + element * gradients.step()..];
+                        let (from, dy) = (([x.as_ptr()], BLOCK), dy.as_ptr());
+                        // SAFETY: the tiles of a group, each of `BLOCK` inputs and two vectors of gradients.
+                        unsafe {
+                            match GROUP.min(tiles - tile) {
+                                GROUP => products::<S, 1, Q, N, 1>(s, GROUP, from, dy, &mut acc),
+                                count => products::<S, 1, Q, N, 1>(s, count, from, dy, &mut acc),
+                            }
+                        }
                     }
                     store(s, &acc, &mut self.sums[(element * BLOCK + first) * width..]);
                 }

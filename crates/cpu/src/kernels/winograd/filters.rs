@@ -6,21 +6,25 @@ use crate::kernels::pack::{Packing, Weights};
 use crate::kernels::pointer::Parts;
 use crate::{Kernel, Level, Scratch, Simd};
 
-/// G g Gᵀ of all filters: `[panel][element][channel][channel of the panel]`, with elements [`filters_step`] apart.
+/// G g Gᵀ of all filters: `[panel][block][element][channel of the block][channel of the panel]`.
 pub(super) struct Filters<'a> {
     pub weights: Weights<'a>,
     pub level: Level,
 }
 
-/// Floats from one element of a panel's filters to the next: not a power of two, as those share few places of a cache.
-pub(super) fn filters_step(cin: usize, width: usize) -> usize {
-    cin * width + BLOCK
+/// Floats of a panel's block, `width` channels wide.
+pub(super) fn block_len(width: usize) -> usize {
+    ELEMENTS * element_step(width)
+}
+
+/// Floats from one element of a block to the next: not a power of two, as those share few places of a cache.
+pub(super) fn element_step(width: usize) -> usize {
+    BLOCK * width + BLOCK
 }
 
 impl Packing for Filters<'_> {
     fn len(&self) -> usize {
-        let (cin, lanes) = (self.weights.channels().0, self.level.lanes());
-        self.weights.panels(lanes).count() * ELEMENTS * filters_step(cin, 2 * lanes)
+        self.parts() * block_len(2 * self.level.lanes())
     }
 
     fn parts(&self) -> usize {
@@ -29,22 +33,21 @@ impl Packing for Filters<'_> {
 
     fn write(&self, part: usize, to: Parts<f32>, scratch: &mut Scratch) {
         let Filters { weights, level } = self;
-        let (cin, lanes, blocks) = (weights.channels().0, level.lanes(), weights.blocks());
+        let (lanes, blocks) = (level.lanes(), weights.blocks());
         let (panel, block) = (part / blocks, part % blocks);
         let width = weights.panels(lanes).vectors(panel) * lanes;
         let [packed] = scratch.take([9 * weights.block_depth(block) * width]);
         weights.pack_block(*level, [panel, block], packed);
-        let start = panel * ELEMENTS * filters_step(cin, 2 * lanes) + block * BLOCK * width;
-        level.run(Transform { packed, to, start, step: filters_step(cin, width) });
+        // SAFETY: each part is of another panel or block.
+        let to = unsafe { to.range(part * block_len(2 * lanes), block_len(2 * lanes)) };
+        level.run(Transform { packed, to, step: element_step(width) });
     }
 }
 
 /// Transforms the filters of a panel and block: `packed` is `[tap][channel][width]`.
 struct Transform<'a> {
     packed: &'a [f32],
-    to: Parts<'a, f32>,
-    /// Where the first element's rows of this panel and block begin, which no other part has.
-    start: usize,
+    to: &'a mut [f32],
     /// Floats from one element to the next.
     step: usize,
 }
@@ -54,19 +57,26 @@ impl Kernel for Transform<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let len = self.packed.len() / 9;
-        for i in (0..len).step_by(S::LANES) {
-            let mut columns = [[s.splat(0.0); SIDE]; 3];
-            for (x, column) in columns.iter_mut().enumerate() {
-                let tap = |y: usize| &self.packed[(3 * y + x) * len..][..len];
-                *column = transforms::filter(s, [s.read(tap(0), i), s.read(tap(1), i), s.read(tap(2), i)]);
-            }
-            let [a, b, c] = &columns;
-            for y in 0..SIDE {
-                for (x, value) in transforms::filter(s, [a[y], b[y], c[y]]).iter().enumerate() {
-                    let start = self.start + (SIDE * y + x) * self.step + i;
-                    // SAFETY: the rows of this panel and block, which no other part has.
-                    s.write(unsafe { self.to.range(start, S::LANES) }, 0, *value);
+        let (len, step) = (self.packed.len() / 9, self.step);
+        // A half of the elements after the other: they are on as many pages of memory as a core can keep track of.
+        for rows in [0..SIDE / 2, SIDE / 2..SIDE] {
+            for i in (0..len).step_by(S::LANES) {
+                let mut columns = [[s.splat(0.0); SIDE]; 3];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let a = &self.packed[x * len..][..len];
+                    let b = &self.packed[(x + 3) * len..][..len];
+                    let c = &self.packed[(x + 6) * len..][..len];
+                    *column = transforms::filter(s, [s.read(a, i), s.read(b, i), s.read(c, i)]);
+                }
+                let [a, b, c] = &columns;
+                let to = &mut self.to[i..][..(ELEMENTS - 1) * step + S::LANES];
+                for y in 0..SIDE {
+                    if rows.contains(&y) {
+                        for (x, value) in transforms::filter(s, [a[y], b[y], c[y]]).iter().enumerate() {
+                            // SAFETY: all elements are there, as sliced above.
+                            unsafe { s.store(to.as_mut_ptr().add((SIDE * y + x) * step), *value) };
+                        }
+                    }
                 }
             }
         }
