@@ -132,6 +132,14 @@ fn quality_is_near_its_floor_from_25_evaluations_on() {
     );
 }
 
+#[test]
+fn few_evaluations_of_heuns_method_end_farther_from_the_exact_samples_than_as_many_of_eulers() {
+    let [heun, euler] = ["Heun", "Euler"].map(|of| line("quality-error", &[("of", of)], ["nfe", "rms"]));
+    let at = |line: &[(f64, f64)], nfe: f64| line.iter().find(|(count, _)| *count == nfe).expect("a point").1;
+    assert!([3.0, 5.0, 9.0, 13.0].into_iter().all(|nfe| at(&heun, nfe) > 1.5 * at(&euler, nfe)), "{heun:?}");
+    assert!([25.0, 35.0].into_iter().all(|nfe| at(&heun, nfe) < 0.8 * at(&euler, nfe)), "{euler:?}");
+}
+
 /// A folder with the pipelines of figures in it, but for those sweeps that are cut short.
 fn small(sweeps: &[(&str, &str)]) -> Mollify {
     let mollify = mollify!().with_tiny();
@@ -170,6 +178,7 @@ fn figures_of_quality_draw_small_versions_of_themselves() {
     let mollify = small(&[
         ("quality-runs", steps),
         ("quality-euler-runs", steps),
+        ("quality-error-runs", steps),
         ("churn-runs", "\"steps\": [2], \"churn\": [0.0, 1.0]"),
         ("tmin-runs", "\"steps\": [2], \"tmin\": [0.1, 1.0]"),
         ("tmax-runs", "\"steps\": [2], \"tmax\": [0.1, 1.0]"),
@@ -183,6 +192,10 @@ fn figures_of_quality_draw_small_versions_of_themselves() {
     }
     mollify.succeed(&["run", &shipped("quality"), "--quiet", "--set", "n=4"]);
     drawn(&mollify, "quality");
+    let short = ["--set", "net=\"runs/tiny\"", "--set", "seeds=\"0-3\"", "--set", "exact=8"];
+    mollify.succeed(&[&["run", "quality-error-runs.ron", "--quiet"], &short[..]].concat());
+    mollify.succeed(&["run", &shipped("quality-error"), "--quiet"]);
+    drawn(&mollify, "quality-error");
     mollify.succeed(&["run", &shipped("churn"), "--quiet", "--set", "n=4"]);
     for name in ["churn", "tmin", "tmax", "noise"] {
         drawn(&mollify, name);

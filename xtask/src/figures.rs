@@ -64,7 +64,7 @@ const FIGURES: [Figure; 10] = [
     Figure {
         name: "quality",
         about: "quality against evaluations (figure 12)",
-        pipelines: &["quality-runs", "quality-euler-runs", "quality"],
+        pipelines: &["quality-runs", "quality-euler-runs", "quality", "quality-error-runs", "quality-error"],
         needs: Needs::Quickstart,
     },
     Figure {
