@@ -140,6 +140,38 @@ fn few_evaluations_of_heuns_method_end_farther_from_the_exact_samples_than_as_ma
     assert!([25.0, 35.0].into_iter().all(|nfe| at(&heun, nfe) < 0.8 * at(&euler, nfe)), "{euler:?}");
 }
 
+/// 300 samples each: distances of real digits have a standard deviation of 48.
+#[test]
+fn much_churn_does_harm_but_for_low_noise_levels() {
+    let at = |name: &str, x: &str| beside(name, name, x, "value");
+    let none = at("churn", "0");
+    assert!((at("churn", "0.5") - none).abs() < 100.0 && (at("churn", "1") - none).abs() < 100.0);
+    assert!(at("churn", "3.7") > none + 140.0);
+    assert!((at("tmax", "0.2") - none).abs() < 100.0 && at("tmax", "80") > none + 140.0);
+    for noise in ["0.98", "1.01", "1.03"] {
+        assert!((at("noise", noise) - at("churn", "3.7")).abs() < 100.0, "S_noise of {noise}");
+    }
+}
+
+/// 500 samples each: shares have standard deviations of 0.02 at most.
+#[test]
+fn samples_stand_upright_where_the_network_was_told_how_digits_were_turned() {
+    let upright = |of| beside("leak", "of", of, "upright");
+    assert!(upright("real-digits") > 0.88);
+    assert!((0.62..0.76).contains(&upright("told")));
+    assert!((upright("not-told") - 0.125).abs() < 0.05, "chance is one of eight directions");
+}
+
+#[test]
+fn the_upper_half_of_the_ladder_leads_the_lower_by_far() {
+    let distance = |rung| beside("ladder", "rung", rung, "value");
+    let lower = ["A", "B", "C"].map(distance);
+    let upper = ["D", "E", "F"].map(distance);
+    assert!(upper.iter().all(|upper| lower.iter().all(|lower| *upper < 0.85 * lower)), "{lower:?} {upper:?}");
+    assert!(upper[1] < upper[0] && upper[1] < upper[2], "{upper:?}");
+    assert!((300.0..480.0).contains(&distance("real-digits")));
+}
+
 /// A folder with the pipelines of figures in it, but for those sweeps that are cut short.
 fn small(sweeps: &[(&str, &str)]) -> Mollify {
     let mollify = mollify!().with_tiny();
