@@ -1,0 +1,153 @@
+//! Tiles of images: where convolutions read what they have loaded.
+
+use super::{BLOCK, Load};
+use crate::kernels::column::{Column, ColumnMut, Place};
+use crate::{Kernel, Simd};
+
+/// Where a sample's pixels lie in a loaded tile: `[block][row][column][BLOCK]`, with a border of zeros.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Tile {
+    /// Rows and columns of zeros on each side.
+    pub border: usize,
+    pub rows: usize,
+    pub w: usize,
+    /// Zeros follow rows and columns up to a multiple of this.
+    pub step: usize,
+    pub channels: usize,
+}
+
+impl Tile {
+    /// Floats from one row to the next.
+    pub fn row(&self) -> usize {
+        (self.w.next_multiple_of(self.step) + 2 * self.border) * BLOCK
+    }
+
+    /// Rows with their border and the zeros that follow.
+    fn height(&self) -> usize {
+        self.rows.next_multiple_of(self.step) + 2 * self.border
+    }
+
+    /// Floats from one block of channels to the next.
+    pub fn plane(&self) -> usize {
+        self.height() * self.row()
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(BLOCK)
+    }
+
+    /// Where the pixels of a row of a block begin.
+    pub fn place(&self, block: usize, index: usize) -> usize {
+        block * self.plane() + index * self.row() + self.border * BLOCK
+    }
+
+    /// Floats of a whole tile.
+    pub fn len(&self) -> usize {
+        self.blocks() * self.plane()
+    }
+}
+
+/// Loads the rows `first..first + tile.rows` of a sample's `h` rows, and their border.
+pub(in crate::kernels) struct LoadTile<'a, 'b> {
+    pub tile: Tile,
+    pub load: &'a Load<'a>,
+    pub sample: usize,
+    pub first: usize,
+    pub h: usize,
+    pub to: &'b mut [f32],
+    /// Of [`Load::row_len`].
+    pub room: &'b mut [f32],
+}
+
+impl Kernel for LoadTile<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let (tile, load) = (self.tile, self.load);
+        for index in 0..tile.height() {
+            self.clear_margins(index);
+            let y = match (self.first + index).checked_sub(tile.border) {
+                Some(y) if y < self.h => y,
+                _ => {
+                    (0..tile.blocks()).for_each(|block| self.line(block, index).fill(0.0));
+                    continue;
+                }
+            };
+            if load.is_by_block() {
+                self.load_blocks(s, index, y);
+            } else {
+                let row = load.row(s, [self.sample, y], [self.h, tile.w], self.room);
+                copy_blocks(s, tile, row, &mut self.to[tile.place(0, index)..]);
+            }
+        }
+    }
+}
+
+impl LoadTile<'_, '_> {
+    /// The pixels of a block in a row.
+    #[inline(always)]
+    fn line(&mut self, block: usize, index: usize) -> &mut [f32] {
+        &mut self.to[self.tile.place(block, index)..][..self.tile.w * BLOCK]
+    }
+
+    /// Zeros on both sides of a row.
+    #[inline(always)]
+    fn clear_margins(&mut self, index: usize) {
+        let (tile, margin) = (self.tile, self.tile.border * BLOCK);
+        for block in 0..tile.blocks() {
+            let start = tile.place(block, index);
+            self.to[start - margin..start].fill(0.0);
+            self.to[start + tile.w * BLOCK..start - margin + tile.row()].fill(0.0);
+        }
+    }
+
+    /// Row `y` of the sources, block after block, for which [`Load::is_by_block`].
+    #[inline(always)]
+    fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize) {
+        let (load, w, c) = (self.load, self.tile.w, self.load.channels());
+        let mask = load.dropout.map(|dropout| {
+            let mask = &mut self.room[..w * c];
+            mask.fill(1.0);
+            dropout.apply(s, self.sample, y * w * c, mask);
+            &*mask
+        });
+        let mut offset = 0;
+        for source in load.sources {
+            let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
+            source.x.prefetch(s, start + len, len);
+            for first in (0..source.channels).step_by(BLOCK) {
+                let to = self.tile.place((offset + first) / BLOCK, index);
+                let last = (first + BLOCK).min(source.channels);
+                for i in (first..last).step_by(S::LANES) {
+                    let (channel, len) = (offset + i, (last - i).min(S::LANES));
+                    let place = Place { first: start + i, step: source.channels, len, pixels: w };
+                    let from = Column::new(s, source.x, place);
+                    let mut masked = None;
+                    if let Some(mask) = mask {
+                        masked = Some(Column::new(s, mask, Place { first: channel, step: c, ..place }));
+                    }
+                    let place = Place { first: to + i - first, step: BLOCK, ..place };
+                    let to = &mut ColumnMut::new(s, &mut *self.to, place);
+                    load.activate_column(s, (self.sample, channel, place), from, masked, to);
+                }
+            }
+            offset += source.channels;
+        }
+    }
+}
+
+/// Copies a row of pixels into a tile, where its first block begins at `to`.
+#[inline(always)]
+fn copy_blocks<S: Simd>(s: S, tile: Tile, row: &[f32], to: &mut [f32]) {
+    for block in 0..tile.blocks() {
+        let channels = (tile.channels - block * BLOCK).min(BLOCK);
+        let to = &mut to[block * tile.plane()..][..tile.w * BLOCK];
+        for (pixel, from) in to.chunks_exact_mut(BLOCK).zip(row.chunks_exact(tile.channels)) {
+            let from = &from[block * BLOCK..][..channels];
+            for i in (0..channels).step_by(S::LANES) {
+                s.write(pixel, i, s.read(from, i));
+            }
+        }
+    }
+}
