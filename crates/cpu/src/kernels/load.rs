@@ -197,8 +197,8 @@ impl<'a> Load<'a> {
 
     /// Whether blocks of channels can be loaded each for itself: pixels stay, and no block is of two sources.
     fn is_by_block(&self) -> bool {
-        self.resize == Resize::Same
-            && self.sources[0].channels.is_multiple_of(BLOCK) | (self.sources.len() == 1)
+        let apart = self.sources.len() == 1 || self.sources[0].channels.is_multiple_of(BLOCK);
+        self.resize == Resize::Same && apart
     }
 
     /// A vector of channels, from `channel` on, of all pixels of a row, times what `mask` holds.
