@@ -45,6 +45,45 @@ fn a_convolution_is_the_sum_of_its_products() {
     }
 }
 
+/// The products of a 3x3 convolution added up in f32, one after the other.
+fn direct_sums(shape: Conv, x: &[f32], weights: &[f32]) -> Vec<f32> {
+    let Conv { n, h, w, cin, cout, .. } = shape;
+    let mut y = vec![0.0f32; n * h * w * cout];
+    for (i, y) in y.iter_mut().enumerate() {
+        let (pixel, to) = (i / cout, i % cout);
+        let (sample, row, column) = (pixel / (h * w), pixel / w % h, pixel % w);
+        for tap in 0..9 {
+            let (down, right) = (row + tap / 3, column + tap % 3);
+            if (1..=h).contains(&down) && (1..=w).contains(&right) {
+                let from = ((sample * h + down - 1) * w + right - 1) * cin;
+                for channel in 0..cin {
+                    *y += x[from + channel] * weights[(tap * cin + channel) * cout + to];
+                }
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn sums_by_winograds_algorithm_err_little_more_than_direct_sums() {
+    let shape = Conv { n: 2, h: 16, w: 16, cin: 32, cout: 32, taps: 9 };
+    let (x, weights) = (numbers(2 * 256 * 32, 1), numbers(9 * 32 * 32, 2));
+    let exact = naive::conv(shape, &wide(&x), &wide(&weights));
+    let error = |y: &[f32]| -> f64 {
+        let squares = y.iter().zip(&exact).map(|(y, exact)| (f64::from(*y) - exact).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let direct = error(&direct_sums(shape, &x, &weights));
+    for mut pool in pools() {
+        let mut y = vec![0.0; x.len()];
+        let sources = [Source { x: (&x).into(), channels: 32 }];
+        conv(&mut pool, shape, &Load::plain(&sources), &weights, &Store::plain(), &mut y);
+        let times = error(&y) / direct;
+        assert!(times < 2.5, "the error is {times} times that of direct sums");
+    }
+}
+
 #[test]
 fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
     let shape = Conv { n: 3, h: 4, w: 6, cin: 20, cout: 37, taps: 9 };

@@ -52,6 +52,7 @@ pub fn norm_gradient(pool: &mut Pool, backward: Backward, sums: &[f32], dx: Vec<
     let c = backward.check(sums.len());
     let (level, dx) = (pool.level(), backward.parts(dx));
     pool.run(backward.norm.n, |sample, scratch| {
+        // The sums, which the caller has, come again with dz: there is one way to compute it.
         let [dz, room, again] = scratch.take([backward.len(), backward.room(), 2 * c]);
         level.run(Dz { backward, sample, dz, sums: again, room });
         level.run(Apply { backward, sample, dz, sums: &sums[sample * 2 * c..][..2 * c], dx: &dx, room });

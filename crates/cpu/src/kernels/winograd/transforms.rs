@@ -1,8 +1,7 @@
 //! The transforms of Winograd's F(4, 3): four outputs of a filter of three taps in six products.
 //!
 //! Inputs d, filters g and outputs y of one dimension are y = Aᵀ[(G g) ⊙ (Bᵀ d)] (Lavin and Gray 2016, with the
-//! polynomials taken at 0, ±1/√2, ±√2 and infinity instead of their 0, ±1, ±2 and infinity). With these points the
-//! error of sums in f32 is twice that of direct sums, where it is four times that with theirs.
+//! polynomials taken at 0, ±1/√2, ±√2 and infinity instead of their 0, ±1, ±2 and infinity, which has half the error).
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
