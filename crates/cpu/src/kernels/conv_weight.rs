@@ -108,9 +108,9 @@ struct Layout {
 
 impl Layout {
     fn new(shape: Conv, level: Level) -> Layout {
-        let border = usize::from(shape.taps == 9);
         let winograd = winograd::suits(shape);
-        let step = if winograd { OUTPUTS } else { 1 };
+        // Products with a border of zeros are left out where each is computed.
+        let [border, step] = if winograd { [1, OUTPUTS] } else { [0, 1] };
         let tile = Tile { border, rows: shape.h, w: shape.w, step, channels: shape.cin };
         let panels = Panels { channels: shape.cout, lanes: level.lanes() };
         Layout { shape, tile, panels, winograd }

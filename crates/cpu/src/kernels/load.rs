@@ -212,12 +212,38 @@ impl<'a> Load<'a> {
         to: &mut ColumnMut,
     ) {
         let at = sample * self.channels() + channel;
-        let mut affine = None;
-        if let Some(Affine { scale, shift }) = self.affine {
-            affine = Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)]);
+        let affine = match self.affine {
+            Some(Affine { scale, shift }) => {
+                Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)])
+            }
+            None => None,
+        };
+        // Each combination has a loop of its own, without a branch a pixel.
+        match (affine, self.silu, mask) {
+            (None, false, None) => self.pixels(s, (place, from, None), to, (None, false)),
+            (Some(affine), true, None) => self.pixels(s, (place, from, None), to, (Some(affine), true)),
+            (affine, silu, mask) => self.pixels(s, (place, from, mask), to, (affine, silu)),
         }
+    }
+
+    #[inline(always)]
+    fn pixels<S: Simd>(
+        &self,
+        s: S,
+        (place, from, mask): (Place, Column, Option<Column>),
+        to: &mut ColumnMut,
+        (affine, silu): (Option<[S::F; 2]>, bool),
+    ) {
+        let scale = s.splat(self.scale);
         for pixel in 0..place.pixels {
-            let mut x = self.activated(s, affine, from.read(s, pixel));
+            let mut x = from.read(s, pixel);
+            if let Some([scale, shift]) = affine {
+                x = s.fma(x, scale, shift);
+            }
+            if silu {
+                x = math::silu(s, x);
+            }
+            x = s.mul(x, scale);
             if let Some(mask) = mask {
                 x = s.mul(x, mask.read(s, pixel));
             }

@@ -111,7 +111,8 @@ impl Weights<'_> {
         for y in rows {
             // SAFETY: the caller's promise.
             unsafe {
-                let row = (y + tap / side) * tile.row() + (columns.start + tap % side) * BLOCK;
+                let [above, left] = [y + tap / side - side / 2, columns.start + tap % side - side / 2];
+                let row = above * tile.row() + left * BLOCK;
                 let dy = dy.add((y * shape.w + columns.start) * N * S::LANES);
                 let from = ([x.add(row)], BLOCK);
                 // The count of a small image is a constant, so that its loop is unrolled.

@@ -4,6 +4,7 @@
 //! Gᵀ[Σ (Bᵀ d B) ⊙ (A e Aᵀ)]G: the adjoint of what the convolution does (see `kernels/winograd.rs`).
 
 use super::{Layout, Weights};
+use crate::kernels::column::{Column, Place};
 use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, LoadTile};
 use crate::kernels::numbers::Numbers;
@@ -107,7 +108,8 @@ impl Kernel for TransformGradients<'_, '_> {
                     for y in 0..SIDE {
                         let row = transforms::output_adjoint(s, [a[y], b[y], c[y], d[y]]);
                         for (x, value) in row.iter().enumerate() {
-                            s.write(to, (SIDE * y + x) * groups.step(), *value);
+                            // SAFETY: all elements are there, as sliced above.
+                            unsafe { s.store(to.as_mut_ptr().add((SIDE * y + x) * groups.step()), *value) };
                         }
                     }
                 }
@@ -121,17 +123,37 @@ impl TransformGradients<'_, '_> {
     #[inline(always)]
     fn columns<S: Simd>(&self, s: S, [y, x]: [usize; 2], channel: usize) -> [[S::F; SIDE]; OUTPUTS] {
         let Conv { h, w, cout, .. } = self.layout.shape;
-        let real = (cout - channel).min(S::LANES);
-        let mut columns = [[s.splat(0.0); SIDE]; OUTPUTS];
-        for (column, x) in columns.iter_mut().zip(OUTPUTS * x..w) {
-            let mut e = [s.splat(0.0); OUTPUTS];
-            for (e, y) in e.iter_mut().zip(OUTPUTS * y..h) {
-                *e = self.from.range((y * w + x) * cout + channel, real).read(s, 0);
+        let (first, len) = ((OUTPUTS * y * w + OUTPUTS * x) * cout + channel, (cout - channel).min(S::LANES));
+        let [rows, pixels] = [OUTPUTS.min(h - OUTPUTS * y), OUTPUTS.min(w - OUTPUTS * x)];
+        let place = Place { first, step: cout, len, pixels };
+        match self.from {
+            // What is known to be whole tiles and vectors of f32 needs no branches a pixel.
+            Numbers::F32(from) if len == S::LANES && [rows, pixels] == [OUTPUTS; 2] => {
+                let place = Place { len: S::LANES, pixels: OUTPUTS, ..place };
+                columns(s, from.into(), place, w * cout, OUTPUTS)
             }
-            *column = transforms::output_adjoint(s, e);
+            from => columns(s, from, place, w * cout, rows),
         }
-        columns
     }
+}
+
+/// A e of each column of some `rows`, which are `step` apart; zeros follow them and their pixels.
+#[inline(always)]
+fn columns<S: Simd>(s: S, from: Numbers, first: Place, step: usize, rows: usize) -> [[S::F; SIDE]; OUTPUTS] {
+    let mut e = [[s.splat(0.0); OUTPUTS]; OUTPUTS];
+    for y in 0..rows {
+        let row = Column::new(s, from, Place { first: first.first + y * step, ..first });
+        for (x, column) in e.iter_mut().enumerate() {
+            if x < first.pixels {
+                column[y] = row.read(s, x);
+            }
+        }
+    }
+    let mut columns = [[s.splat(0.0); SIDE]; OUTPUTS];
+    for (column, e) in columns.iter_mut().zip(&e) {
+        *column = transforms::output_adjoint(s, *e);
+    }
+    columns
 }
 
 impl Weights<'_> {

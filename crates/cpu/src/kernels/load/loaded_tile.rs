@@ -2,6 +2,7 @@
 
 use super::{BLOCK, Load};
 use crate::kernels::column::{Column, ColumnMut, Place};
+use crate::kernels::numbers::Numbers;
 use crate::{Kernel, Simd};
 
 /// Where a sample's pixels lie in a loaded tile: `[block][row][column][BLOCK]`, with a border of zeros.
@@ -66,11 +67,13 @@ impl Kernel for LoadTile<'_, '_> {
     fn run<S: Simd>(mut self, s: S) {
         let (tile, load) = (self.tile, self.load);
         for index in 0..tile.height() {
-            self.clear_margins(index);
+            self.clear_margins(s, index);
             let y = match (self.first + index).checked_sub(tile.border) {
                 Some(y) if y < self.h => y,
                 _ => {
-                    (0..tile.blocks()).for_each(|block| self.line(block, index).fill(0.0));
+                    for block in 0..tile.blocks() {
+                        clear(s, self.line(block, index));
+                    }
                     continue;
                 }
             };
@@ -93,12 +96,12 @@ impl LoadTile<'_, '_> {
 
     /// Zeros on both sides of a row.
     #[inline(always)]
-    fn clear_margins(&mut self, index: usize) {
+    fn clear_margins<S: Simd>(&mut self, s: S, index: usize) {
         let (tile, margin) = (self.tile, self.tile.border * BLOCK);
         for block in 0..tile.blocks() {
             let start = tile.place(block, index);
-            self.to[start - margin..start].fill(0.0);
-            self.to[start + tile.w * BLOCK..start - margin + tile.row()].fill(0.0);
+            clear(s, &mut self.to[start - margin..start]);
+            clear(s, &mut self.to[start + tile.w * BLOCK..start - margin + tile.row()]);
         }
     }
 
@@ -106,12 +109,13 @@ impl LoadTile<'_, '_> {
     #[inline(always)]
     fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize) {
         let (load, w, c) = (self.load, self.tile.w, self.load.channels());
-        let mask = load.dropout.map(|dropout| {
-            let mask = &mut self.room[..w * c];
-            mask.fill(1.0);
-            dropout.apply(s, self.sample, y * w * c, mask);
-            &*mask
-        });
+        let mut mask = None;
+        if let Some(dropout) = load.dropout {
+            let kept = &mut self.room[..w * c];
+            kept.fill(1.0);
+            dropout.apply(s, self.sample, y * w * c, kept);
+            mask = Some(&*kept);
+        }
         let mut offset = 0;
         for source in load.sources {
             let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
@@ -122,18 +126,49 @@ impl LoadTile<'_, '_> {
                 for i in (first..last).step_by(S::LANES) {
                     let (channel, len) = (offset + i, (last - i).min(S::LANES));
                     let place = Place { first: start + i, step: source.channels, len, pixels: w };
-                    let from = Column::new(s, source.x, place);
                     let mut masked = None;
                     if let Some(mask) = mask {
                         masked = Some(Column::new(s, mask, Place { first: channel, step: c, ..place }));
                     }
-                    let place = Place { first: to + i - first, step: BLOCK, ..place };
-                    let to = &mut ColumnMut::new(s, &mut *self.to, place);
-                    load.activate_column(s, (self.sample, channel, place), from, masked, to);
+                    let to = to + i - first;
+                    match (source.x, len == S::LANES) {
+                        // What is known to be whole vectors of f32 needs no branches a pixel.
+                        (Numbers::F32(x), true) => {
+                            let place = Place { len: S::LANES, ..place };
+                            load_column(s, load, (self.sample, channel, place), x.into(), masked, (to, self.to))
+                        }
+                        (x, _) => {
+                            load_column(s, load, (self.sample, channel, place), x, masked, (to, self.to))
+                        }
+                    }
                 }
             }
             offset += source.channels;
         }
+    }
+}
+
+/// A vector of channels of a row, from `channel` on, which goes to a tile from `first` on.
+#[inline(always)]
+fn load_column<S: Simd>(
+    s: S,
+    load: &Load,
+    (sample, channel, place): (usize, usize, Place),
+    x: Numbers,
+    mask: Option<Column>,
+    (first, tile): (usize, &mut [f32]),
+) {
+    let from = Column::new(s, x, place);
+    let place = Place { first, step: BLOCK, ..place };
+    let to = &mut ColumnMut::new(s, tile, place);
+    load.activate_column(s, (sample, channel, place), from, mask, to);
+}
+
+/// Zeros: a few vectors, for which a call costs more.
+#[inline(always)]
+fn clear<S: Simd>(s: S, to: &mut [f32]) {
+    for i in (0..to.len()).step_by(S::LANES) {
+        s.write(to, i, s.splat(0.0));
     }
 }
 
