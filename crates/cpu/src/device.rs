@@ -81,12 +81,13 @@ impl Device for Cpu {
     }
 
     fn download(&self, tensor: &Tensor) -> Result<Array> {
-        let memory = tensor.storage::<Buffer>()?.memory();
+        let buffer = tensor.storage::<Buffer>()?;
         // No run may write meanwhile.
-        let _state = self.lock();
+        let mut state = self.lock();
+        buffer.finish(&mut state.pool);
         // SAFETY: a tensor lies within its memory.
         let values = unsafe {
-            std::slice::from_raw_parts(memory.pointer().add(tensor.offset()), tensor.shape().len())
+            std::slice::from_raw_parts(buffer.memory().pointer().add(tensor.offset()), tensor.shape().len())
         };
         let data = match tensor.dtype() {
             Dtype::Real => Data::F32(values.to_vec()),
@@ -125,7 +126,7 @@ impl Device for Cpu {
         }
         let mut outputs = Outputs::default();
         let mut run = Run::new(program, executable.prepared()?, scratch.pointer());
-        run.bind(bindings)?;
+        run.bind(bindings, pool)?;
         for (name, value) in program.named() {
             let shape = program.graph.shape(value);
             let made = run.fresh(value).map(|tensor: &Tensor| tensor.reshaped(shape.clone()));

@@ -10,15 +10,16 @@ mod operands;
 mod products;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tensor::{
-    Bindings, Destination, Dtype, Error, Kernel, Made, Op, Output, Place, Profile, Program, Result, Shape,
-    Step, Tensor, Value,
+    Bindings, Destination, Dtype, Error, Graph, Kernel, Made, Op, Output, Place, Profile, Program, Result,
+    Shape, Step, Tensor, Value,
 };
 
+use crate::kernels::conv_weight::transformed;
 use crate::kernels::numbers::{Numbers, NumbersMut};
 use crate::memory::Buffer;
 use crate::tape::Tape;
@@ -30,6 +31,9 @@ pub(crate) struct Prepared {
     tapes: Vec<Option<Tape>>,
     /// The numbers of tables, as f32.
     tables: HashMap<Value, Arc<Vec<f32>>>,
+    added: BTreeSet<Value>,
+    /// Gradients that may stay unfinished: the input and the place that they are added to, the channels of the weights.
+    unfinished: BTreeMap<(Value, usize), [usize; 2]>,
 }
 
 impl Prepared {
@@ -42,11 +46,40 @@ impl Prepared {
             Op::Table { values } => Some((value, Arc::new(values.iter().map(|x| *x as f32).collect()))),
             _ => None,
         };
+        let (graph, added) = (&program.graph, only_added_to(&program.graph));
+        let unfinished = |step: &Step| unfinished(graph, &added, step);
         Prepared {
             tapes: program.steps.iter().map(tape).collect(),
-            tables: program.graph.values().filter_map(table).collect(),
+            tables: graph.values().filter_map(table).collect(),
+            unfinished: program.steps.iter().filter_map(unfinished).collect(),
+            added,
         }
     }
+}
+
+/// The inputs that a program does nothing with but add to them.
+fn only_added_to(graph: &Graph) -> BTreeSet<Value> {
+    let mut added = BTreeSet::new();
+    let mut used: BTreeSet<Value> =
+        graph.values().flat_map(|value| &graph.operation(value).inputs).copied().collect();
+    for output in graph.outputs() {
+        match output.to {
+            Destination::AddedTo { input, .. } => added.insert(input),
+            Destination::Into { input, .. } => used.insert(input),
+            Destination::Named(_) => false,
+        };
+    }
+    &added - &used
+}
+
+/// Where a step adds the gradient of weights that may stay unfinished, with their channels.
+fn unfinished(graph: &Graph, added: &BTreeSet<Value>, step: &Step) -> Option<((Value, usize), [usize; 2])> {
+    let (Kernel::ConvWeightGradient(gradient), [made]) = (&step.kernel, &step.outputs[..]) else {
+        return None;
+    };
+    let place = made.into.filter(|(input, _)| step.accumulate && added.contains(input))?;
+    let shape = images::weight_gradient_shape(graph, gradient, made.value);
+    transformed::suits(shape).then_some((place, [shape.cin, shape.cout]))
 }
 
 /// One run: where everything lies.
@@ -55,20 +88,22 @@ pub(crate) struct Run<'a> {
     prepared: &'a Prepared,
     scratch: *mut f32,
     bound: HashMap<Value, *mut f32>,
-    /// Keeps bound tensors alive.
-    held: Vec<Tensor>,
+    /// The bound tensors, whom this keeps alive.
+    held: HashMap<Value, Tensor>,
     scalars: HashMap<Value, f32>,
+    /// Whether nothing more is added to gradients before they are read.
+    last_part: bool,
     fresh: HashMap<Value, (Tensor, *mut f32)>,
 }
 
 impl<'a> Run<'a> {
     pub fn new(program: &'a Program, prepared: &'a Prepared, scratch: *mut f32) -> Self {
-        let (bound, held, scalars, fresh) = Default::default();
-        Run { program, prepared, scratch, bound, held, scalars, fresh }
+        let (bound, held, scalars, last_part, fresh) = Default::default();
+        Run { program, prepared, scratch, bound, held, scalars, last_part, fresh }
     }
 
-    /// Finds the tensors and numbers that the program reads by name.
-    pub fn bind(&mut self, bindings: &Bindings) -> Result<()> {
+    /// Finds the tensors and numbers that the program reads by name, and finishes what they lack.
+    pub fn bind(&mut self, bindings: &Bindings, pool: &mut Pool) -> Result<()> {
         let graph = &self.program.graph;
         for value in graph.values() {
             let operation = graph.operation(value);
@@ -79,7 +114,7 @@ impl<'a> Run<'a> {
                     // SAFETY: a tensor lies within its memory.
                     let start = unsafe { memory.pointer().add(tensor.offset()) };
                     self.bound.insert(value, start);
-                    self.held.push(tensor.clone());
+                    self.held.insert(value, tensor.clone());
                 }
                 Op::Scalar { name } => {
                     self.scalars.insert(value, bindings.number(name)? as f32);
@@ -87,7 +122,25 @@ impl<'a> Run<'a> {
                 _ => {}
             }
         }
-        self.expect_apart()
+        self.last_part = bindings.is_last_part();
+        self.expect_apart()?;
+        self.finish_gradients(pool)
+    }
+
+    /// Finishes the gradients that the program reads, and makes room for those that it leaves unfinished.
+    fn finish_gradients(&self, pool: &mut Pool) -> Result<()> {
+        for (value, tensor) in &self.held {
+            if !self.prepared.added.contains(value) {
+                tensor.storage::<Buffer>()?.finish(pool);
+            }
+        }
+        let unfinished = self.prepared.unfinished.iter().filter(|_| !self.last_part);
+        for ((input, offset), channels) in unfinished {
+            let tensor = &self.held[input];
+            let mut unfinished = tensor.storage::<Buffer>()?.unfinished();
+            unfinished.reserve(pool.level(), tensor.offset() + offset, *channels)?;
+        }
+        Ok(())
     }
 
     /// Refuses tensors that are written to under one name and bound to another as well.

@@ -8,6 +8,7 @@ mod scratch;
 mod simd;
 mod tape;
 mod threads;
+mod unfinished;
 
 pub use device::Cpu;
 pub use scratch::Scratch;

@@ -4,9 +4,12 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::collections::HashMap;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tensor::{Error, Result, Storage};
+
+use crate::Pool;
+use crate::unfinished::Unfinished;
 
 /// A cache line, and the widest vector.
 const ALIGNMENT: usize = 64;
@@ -58,6 +61,16 @@ impl Memory {
         self.start.as_ptr()
     }
 
+    pub fn numbers(&self) -> &[f32] {
+        // SAFETY: that many numbers, which were zeros at first.
+        unsafe { std::slice::from_raw_parts(self.pointer(), self.len) }
+    }
+
+    pub fn numbers_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and nobody else has them.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer(), self.len) }
+    }
+
     fn layout(len: usize) -> Option<Layout> {
         Layout::from_size_align(len.checked_mul(4)?, ALIGNMENT).ok()
     }
@@ -84,7 +97,7 @@ impl Shelf {
     pub fn take(&self, len: usize) -> Result<Buffer> {
         let free = self.lock().get_mut(&len).and_then(Vec::pop);
         let memory = free.map_or_else(|| Memory::zeros(len), Ok)?;
-        Ok(Buffer { memory: Some(memory), shelf: self.clone() })
+        Ok(Buffer { memory: Some(memory), unfinished: Mutex::default(), shelf: self.clone() })
     }
 
     fn give(&self, memory: Memory) {
@@ -95,7 +108,7 @@ impl Shelf {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<Memory>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Vec<Memory>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,12 +116,23 @@ impl Shelf {
 /// The memory of a tensor; it goes back to the shelf when nobody holds the tensor any more.
 pub(crate) struct Buffer {
     memory: Option<Memory>,
+    unfinished: Mutex<Unfinished>,
     shelf: Shelf,
 }
 
 impl Buffer {
     pub fn memory(&self) -> &Memory {
         self.memory.as_ref().expect("memory is there until the buffer is dropped")
+    }
+
+    /// What is still to be added to the memory.
+    pub fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what is still to be added, before the memory is read.
+    pub fn finish(&self, pool: &mut Pool) {
+        self.unfinished().finish(pool, self.memory());
     }
 }
 

@@ -306,6 +306,56 @@ fn what_is_added_twice_counts_twice() {
     }));
 }
 
+/// Adds the gradient of the weights of a convolution of `n` images to "to", from the second number on.
+fn add_weight_gradient(graph: &mut Graph, n: usize) {
+    let (x, dy) = (graph.input("x", [n, 8, 8, 20]), graph.input("dy", [n, 8, 8, 18]));
+    let (w, to) = (graph.input("w", [9, 20, 18]), graph.input("to", [1 + 9 * 20 * 18]));
+    let y = graph.conv(x, w, None);
+    let loss = graph.map(&[y, dy], |v| v(0) * v(1));
+    let loss = graph.sum(loss, &[0, 1, 2, 3]);
+    let gradient = tensor::gradients(graph, loss, &[w])[0].expect("the loss depends on it");
+    graph.accumulate(to, 1, gradient);
+}
+
+/// What "to" holds after the parts of a batch of five that end at `ends`, and that twice what another program read;
+/// which of the parts is the last is said or not.
+fn added_in_parts(device: &impl Device, ends: &[usize], said: bool) -> [Array; 2] {
+    let to = device.upload(&noise(1, &[1 + 9 * 20 * 18])).unwrap();
+    let [x, dy] = [(2, 20), (3, 18)].map(|(seed, c)| device.upload(&noise(seed, &[5, 8, 8, c])).unwrap());
+    let w = device.upload(&noise(4, &[9, 20, 18])).unwrap();
+    for part in ends.windows(2).map(|ends| ends[0]..ends[1]) {
+        let mut graph = Graph::new();
+        add_weight_gradient(&mut graph, part.len());
+        let mut bindings =
+            Bindings::new().tensor("x", &x.rows(part.clone())).tensor("dy", &dy.rows(part.clone()));
+        if said && part.end == 5 {
+            bindings = bindings.last_part();
+        }
+        let executable = device.prepare(compile(graph)).unwrap();
+        device.run(&executable, &bindings.tensor("w", &w).tensor("to", &to)).unwrap();
+    }
+    let mut graph = Graph::new();
+    let read = graph.input("to", [1 + 9 * 20 * 18]);
+    let twice = graph.map(&[read], |v| v(0) * 2.0);
+    graph.output("twice", twice);
+    let executable = device.prepare(compile(graph)).unwrap();
+    let mut read = device.run(&executable, &Bindings::new().tensor("to", &to)).unwrap();
+    [device.download(&to).unwrap(), device.download(&read.take("twice").unwrap()).unwrap()]
+}
+
+#[test]
+fn gradients_of_weights_are_whole_for_whoever_reads_them_and_have_the_bits_of_any_parts() {
+    let expected = added_in_parts(&Reference, &[0, 5], true);
+    let whole = added_in_parts(&Cpu::new(1), &[0, 5], true);
+    expect_alike([whole.to_vec(), expected.to_vec()]);
+    for (threads, ends) in [(2, &[0, 1, 2, 3, 4, 5][..]), (3, &[0, 3, 5]), (1, &[0, 4, 5])] {
+        for said in [false, true] {
+            let parts = added_in_parts(&Cpu::new(threads), ends, said);
+            assert!(parts == whole, "{threads} threads, {ends:?}, {said}");
+        }
+    }
+}
+
 #[test]
 fn a_tensor_that_is_written_to_has_one_name() {
     let cpu = Cpu::new(1);

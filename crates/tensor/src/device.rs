@@ -167,6 +167,7 @@ impl Executable {
 pub struct Bindings {
     tensors: BTreeMap<String, Tensor>,
     scalars: BTreeMap<String, f64>,
+    last_part: bool,
 }
 
 impl Bindings {
@@ -182,6 +183,17 @@ impl Bindings {
     pub fn scalar(mut self, name: &str, value: f64) -> Self {
         self.scalars.insert(name.into(), value);
         self
+    }
+
+    /// Says that what the program adds to tensors is the last, or the only, part of it: a device may keep sums of a batch
+    /// in a form of its own between its parts.
+    pub fn last_part(mut self) -> Self {
+        self.last_part = true;
+        self
+    }
+
+    pub fn is_last_part(&self) -> bool {
+        self.last_part
     }
 
     /// Everything that `other` binds as well.

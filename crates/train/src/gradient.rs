@@ -159,6 +159,9 @@ pub fn gradient(
         if let Some(scale) = &scaling.0 {
             bindings = bindings.tensor("scale", &scale.0);
         }
+        if range.end == batch.n {
+            bindings = bindings.last_part();
+        }
         losses.push(compute.run_part(key, range.len(), &bindings, build)?.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);

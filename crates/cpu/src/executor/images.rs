@@ -1,15 +1,19 @@
 //! Convolutions, their gradients, resampling and random numbers.
 
-use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient};
+use tensor::{
+    Conv, Distribution, Graph, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient,
+};
 
 use super::Run;
 use crate::kernels::conv;
 use crate::kernels::conv_weight::conv_weight_gradient;
+use crate::kernels::conv_weight::transformed::{self, To};
 use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
 use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
 use crate::kernels::store::Store as Storing;
 use crate::kernels::warp;
+use crate::memory::Buffer;
 use crate::{Level, Pool};
 
 impl Run<'_> {
@@ -29,15 +33,26 @@ impl Run<'_> {
 
     pub(super) fn weight_gradient(&self, pool: &mut Pool, gradient: &WeightGradient, step: &Step) {
         let out = &step.outputs[0];
-        let [n, h, w, cout] = self.sizes(gradient.dy);
-        let [taps, cin, _] = self.sizes(out.value);
+        let shape = weight_gradient_shape(&self.program.graph, gradient, out.value);
         let (affine, sources) = self.sources(pool.level(), &gradient.load);
         let load = self.loading(&gradient.load, &affine, &sources);
+        let dy = self.numbers(gradient.dy);
         let result = self.result(out);
+        let place = out.into.filter(|place| self.prepared.unfinished.contains_key(place));
+        if let Some((input, offset)) = place {
+            let tensor = &self.held[&input];
+            let mut unfinished = tensor.storage::<Buffer>().expect("it was bound").unfinished();
+            let to =
+                match (unfinished.sums(tensor.offset() + offset, [shape.cin, shape.cout]), self.last_part) {
+                    (Some(sums), false) => To::Sums(sums),
+                    (Some(sums), true) => To::Last(sums, result),
+                    (None, _) => To::Weights(result),
+                };
+            return transformed::add_samples(pool, shape, &load, dy, to);
+        }
         if !step.accumulate {
             result.fill(0.0);
         }
-        let (shape, dy) = (conv::Conv { n, h, w, cin, cout, taps }, self.numbers(gradient.dy));
         conv_weight_gradient(pool, shape, &load, dy, result);
     }
 
@@ -120,6 +135,12 @@ impl Run<'_> {
     fn sizes<const N: usize>(&self, value: Value) -> [usize; N] {
         std::array::from_fn(|axis| self.shape(value)[axis])
     }
+}
+
+/// What the gradient of a convolution's weights is taken of.
+pub(super) fn weight_gradient_shape(graph: &Graph, gradient: &WeightGradient, weights: Value) -> conv::Conv {
+    let (dy, weights) = (graph.shape(gradient.dy), graph.shape(weights));
+    conv::Conv { n: dy[0], h: dy[1], w: dy[2], cin: weights[1], cout: dy[3], taps: weights[0] }
 }
 
 /// The same memory as integers.

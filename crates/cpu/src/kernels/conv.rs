@@ -117,7 +117,8 @@ impl Task<'_> {
         let Conv { h, w, taps, .. } = self.shape;
         let (samples, [top, bottom], part) = self.cut.task(self.index, self.shape);
         let border = usize::from(taps == 9);
-        let tile = Tile { border, rows: bottom - top, w, step: 1, channels: self.weights.channels().0 };
+        let tile =
+            Tile { border, rows: bottom - top, w, step: 1, skipped: 0, channels: self.weights.channels().0 };
         let pixels = samples.len() * tile.rows * w;
         let partial = pixels.next_multiple_of(level.rows()) * 2 * level.lanes();
         let [loaded, room, partial] =

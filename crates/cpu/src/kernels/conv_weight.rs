@@ -5,6 +5,7 @@
 //! samples. 3x3 filters on images of some size are summed by Winograd's algorithm, others product by product.
 
 mod direct;
+pub mod transformed;
 mod winograd;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use super::pack::Panels;
 use super::pointer::Parts;
 use super::winograd::transforms::{ELEMENTS, OUTPUTS};
 use crate::{Kernel, Level, Pool, Simd};
+use transformed::To;
 
 /// Floats of samples that are loaded before their weights are computed.
 const WAVE: usize = 1 << 18;
@@ -33,6 +35,9 @@ pub fn conv_weight_gradient<'a>(
     load.check(shape.n, shape.h, shape.w);
     assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
     assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
+    if transformed::suits(shape) {
+        return transformed::add_samples(pool, shape, load, dy, To::Weights(dw));
+    }
     let layout = Layout::new(shape, pool.level());
     let dw = Parts::new(dw);
     if layout.has_few_weights() {
@@ -111,7 +116,7 @@ impl Layout {
         let winograd = winograd::suits(shape);
         // Products with a border of zeros are left out where each is computed.
         let [border, step] = if winograd { [1, OUTPUTS] } else { [0, 1] };
-        let tile = Tile { border, rows: shape.h, w: shape.w, step, channels: shape.cin };
+        let tile = Tile { border, rows: shape.h, w: shape.w, step, skipped: 0, channels: shape.cin };
         let panels = Panels { channels: shape.cout, lanes: level.lanes() };
         Layout { shape, tile, panels, winograd }
     }

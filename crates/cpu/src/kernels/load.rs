@@ -196,7 +196,7 @@ impl<'a> Load<'a> {
     }
 
     /// Whether blocks of channels can be loaded each for itself: pixels stay, and no block is of two sources.
-    fn is_by_block(&self) -> bool {
+    pub(super) fn is_by_block(&self) -> bool {
         let apart = self.sources.len() == 1 || self.sources[0].channels.is_multiple_of(BLOCK);
         self.resize == Resize::Same && apart
     }
@@ -212,12 +212,10 @@ impl<'a> Load<'a> {
         to: &mut ColumnMut,
     ) {
         let at = sample * self.channels() + channel;
-        let affine = match self.affine {
-            Some(Affine { scale, shift }) => {
-                Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)])
-            }
-            None => None,
-        };
+        let mut affine = None;
+        if let Some(Affine { scale, shift }) = self.affine {
+            affine = Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)]);
+        }
         // Each combination has a loop of its own, without a branch a pixel.
         match (affine, self.silu, mask) {
             (None, false, None) => self.pixels(s, (place, from, None), to, (None, false)),

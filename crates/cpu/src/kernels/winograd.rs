@@ -82,7 +82,7 @@ impl Task<'_> {
     fn run(&self, level: Level, scratch: &mut Scratch) {
         let Conv { h, w, .. } = self.shape;
         let (samples, [top, bottom], part) = self.cut.task(self.index, self.shape);
-        let tile = Tile { border: 1, rows: bottom - top, w, step: OUTPUTS, channels: self.cin };
+        let tile = Tile { border: 1, rows: bottom - top, w, step: OUTPUTS, skipped: 0, channels: self.cin };
         let [pixels, room, inputs, sums] = scratch.take([
             samples.len() * tile.len(),
             self.load.row_len(w),

@@ -1,9 +1,10 @@
-use mollify_cpu::Pool;
 use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
 use mollify_cpu::kernels::conv_weight::conv_weight_gradient;
+use mollify_cpu::kernels::conv_weight::transformed::{self, Sums, To};
 use mollify_cpu::kernels::load::{Affine, Load, Resize, Source};
 use mollify_cpu::kernels::random::Dropout;
 use mollify_cpu::kernels::store::Store;
+use mollify_cpu::{Level, Pool};
 
 use crate::naive::{self, wide};
 use crate::{assert_near, assert_same_bits, numbers, pools};
@@ -151,6 +152,8 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
     let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let mut dw = vec![0.0; weights.len()];
+    let mut numbers = vec![f32::NAN; Sums::len(pool.level(), shape.cin, shape.cout)];
+    let mut empty = true;
     for ends in cuts.windows(2) {
         let part = Conv { n: ends[1] - ends[0], ..shape };
         let [of_x, of_y] =
@@ -160,14 +163,20 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
         conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
-        conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw);
+        if transformed::suits(shape) && part.n < shape.n {
+            let sums = Sums { numbers: &mut numbers, empty: &mut empty };
+            let to = if ends[1] < shape.n { To::Sums(sums) } else { To::Last(sums, &mut dw) };
+            transformed::add_samples(pool, part, &load, gradients[0].x, to);
+        } else {
+            conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw);
+        }
     }
+    assert!(empty, "sums are left");
     [y, dx, dw].concat()
 }
 
 #[test]
 fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
-    // few weights (gradients by sample) and many (by weight), by Winograd's algorithm and directly
     let shapes = [
         [7, 16, 16, 17, 16, 9],
         [7, 8, 8, 40, 72, 9],
@@ -176,20 +185,26 @@ fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
         [7, 2, 3, 33, 65, 9],
         [7, 8, 8, 40, 40, 1],
     ];
-    for &[n, h, w, cin, cout, taps] in &shapes {
-        let shape = Conv { n, h, w, cin, cout, taps };
-        for level in mollify_cpu::Level::available() {
-            let whole = all(&mut Pool::with_level(1, level), shape, &[0, 7]);
-            for threads in 1..=3 {
-                for cuts in [&[0, 7][..], &[0, 1, 2, 3, 4, 5, 6, 7], &[0, 3, 6, 7]] {
-                    let parts = all(&mut Pool::with_level(threads, level), shape, cuts);
-                    assert_same_bits(
-                        &whole,
-                        &parts,
-                        &format!("{shape:?} {level:?} {threads} threads {cuts:?}"),
-                    );
-                }
-            }
+    for shape in shapes {
+        Level::available().for_each(|level| expect_bits_of_the_whole(level, shape));
+    }
+}
+
+#[test]
+fn nor_do_they_where_there_are_many_weights() {
+    // by Winograd's algorithm and directly
+    for shape in [[7, 13, 13, 182, 184, 9], [7, 4, 4, 182, 184, 9]] {
+        expect_bits_of_the_whole(Level::detect(), shape);
+    }
+}
+
+fn expect_bits_of_the_whole(level: Level, [n, h, w, cin, cout, taps]: [usize; 6]) {
+    let shape = Conv { n, h, w, cin, cout, taps };
+    let whole = all(&mut Pool::with_level(1, level), shape, &[0, 7]);
+    for threads in 1..=3 {
+        for cuts in [&[0, 7][..], &[0, 1, 2, 3, 4, 5, 6, 7], &[0, 3, 6, 7]] {
+            let parts = all(&mut Pool::with_level(threads, level), shape, cuts);
+            assert_same_bits(&whole, &parts, &format!("{shape:?} {level:?} {threads} threads {cuts:?}"));
         }
     }
 }

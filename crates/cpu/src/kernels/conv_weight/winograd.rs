@@ -3,11 +3,15 @@
 //! With tiles d of 6x6 inputs and e of 4x4 gradients of the output, the gradient of the filters is
 //! Gᵀ[Σ (Bᵀ d B) ⊙ (A e Aᵀ)]G: the adjoint of what the convolution does (see `kernels/winograd.rs`).
 
+use std::ops::Range;
+
 use super::{Layout, Weights};
 use crate::kernels::column::{Column, Place};
 use crate::kernels::conv::Conv;
-use crate::kernels::load::{BLOCK, Load, LoadTile};
+use crate::kernels::load::{BLOCK, Load, LoadTile, Tile};
 use crate::kernels::numbers::Numbers;
+use crate::kernels::pack::Panels;
+use crate::kernels::pointer::Parts;
 use crate::kernels::tile::{products, store};
 use crate::kernels::winograd::groups::{GROUP, Groups};
 use crate::kernels::winograd::transforms::{self, ELEMENTS, OUTPUTS, SIDE};
@@ -23,7 +27,7 @@ pub(super) fn suits(shape: Conv) -> bool {
 }
 
 /// Tiles of a sample, down and across.
-fn tiles(shape: Conv) -> [usize; 2] {
+pub(super) fn tiles(shape: Conv) -> [usize; 2] {
     [shape.h.div_ceil(OUTPUTS), shape.w.div_ceil(OUTPUTS)]
 }
 
@@ -54,15 +58,21 @@ impl Layout {
         let (pixels, room) = room.split_at_mut(self.tile.len());
         let (x, dy) = to.split_at_mut(self.groups()[0].len(self.tiles()));
         level.run(LoadTile { tile: self.tile, load, sample, first: 0, h: self.shape.h, to: pixels, room });
-        level.run(TransformInputs { layout: *self, pixels, to: x });
-        level.run(TransformGradients { layout: *self, from, to: dy });
+        let ([inputs, gradients], panels) = (self.groups(), self.panels);
+        let (shape, all) = (self.shape, 0..panels.count());
+        level.run(TransformInputs { shape, tile: self.tile, pixels, to: x, groups: inputs, first: 0 });
+        level.run(TransformGradients { shape, panels, own: all, from, to: dy, groups: gradients, first: 0 });
     }
 }
 
-struct TransformInputs<'a, 'b> {
-    layout: Layout,
-    pixels: &'a [f32],
-    to: &'b mut [f32],
+/// Bᵀ d B of the tiles of a sample, which lie from the tile `first` of the groups on.
+pub(super) struct TransformInputs<'a, 'b> {
+    pub shape: Conv,
+    pub tile: Tile,
+    pub pixels: &'a [f32],
+    pub to: &'b mut [f32],
+    pub groups: Groups,
+    pub first: usize,
 }
 
 impl Kernel for TransformInputs<'_, '_> {
@@ -70,24 +80,28 @@ impl Kernel for TransformInputs<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Layout { tile, .. } = self.layout;
-        let ([down, across], groups) = (tiles(self.layout.shape), self.layout.groups()[0]);
+        let ([down, across], tile, groups) = (tiles(self.shape), self.tile, self.groups);
         for block in 0..tile.blocks() {
             for y in 0..down {
                 let from = block * tile.plane() + OUTPUTS * y * tile.row();
                 for i in (0..BLOCK).step_by(S::LANES) {
                     let from = (&self.pixels[from + i..], tile.row(), across);
-                    transform_run(s, from, self.to, (groups, y * across, block, i));
+                    transform_run(s, from, self.to, (groups, self.first + y * across, block, i));
                 }
             }
         }
     }
 }
 
-struct TransformGradients<'a, 'b> {
-    layout: Layout,
-    from: Numbers<'a>,
-    to: &'b mut [f32],
+/// A e Aᵀ of the tiles of a sample, for some panels of channels, likewise.
+pub(super) struct TransformGradients<'a, 'b> {
+    pub shape: Conv,
+    pub panels: Panels,
+    pub own: Range<usize>,
+    pub from: Numbers<'a>,
+    pub to: &'b mut [f32],
+    pub groups: Groups,
+    pub first: usize,
 }
 
 impl Kernel for TransformGradients<'_, '_> {
@@ -95,15 +109,15 @@ impl Kernel for TransformGradients<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Layout { shape, panels, .. } = self.layout;
-        let ([down, across], groups) = (tiles(shape), self.layout.groups()[1]);
+        let ([down, across], panels, groups) = (tiles(self.shape), self.panels, self.groups);
         for tile in 0..down * across {
-            for panel in 0..panels.count() {
+            for panel in self.own.clone() {
                 let width = panels.vectors(panel) * S::LANES;
                 for j in (0..width).step_by(S::LANES) {
                     let columns = self.columns(s, [tile / across, tile % across], panels.start(panel) + j);
                     let [a, b, c, d] = &columns;
-                    let at = groups.place(tile / GROUP * GROUP, panel) + tile % GROUP * width + j;
+                    let (place, part) = (self.first + tile, panel - self.own.start);
+                    let at = groups.place(place / GROUP * GROUP, part) + place % GROUP * width + j;
                     let to = &mut self.to[at..][..(ELEMENTS - 1) * groups.step() + S::LANES];
                     for y in 0..SIDE {
                         let row = transforms::output_adjoint(s, [a[y], b[y], c[y], d[y]]);
@@ -122,7 +136,7 @@ impl TransformGradients<'_, '_> {
     /// A e of each column of a tile, for a vector of channels.
     #[inline(always)]
     fn columns<S: Simd>(&self, s: S, [y, x]: [usize; 2], channel: usize) -> [[S::F; SIDE]; OUTPUTS] {
-        let Conv { h, w, cout, .. } = self.layout.shape;
+        let Conv { h, w, cout, .. } = self.shape;
         let (first, len) = ((OUTPUTS * y * w + OUTPUTS * x) * cout + channel, (cout - channel).min(S::LANES));
         let [rows, pixels] = [OUTPUTS.min(h - OUTPUTS * y), OUTPUTS.min(w - OUTPUTS * x)];
         let place = Place { first, step: cout, len, pixels };
@@ -187,31 +201,51 @@ impl Weights<'_> {
                     store(s, &acc, &mut self.sums[(element * BLOCK + first) * width..]);
                 }
             }
-            for channel in 0..channels {
-                self.finish::<S, N>(s, panel, block * BLOCK + channel, channel * width);
-            }
+            let Weights { sums, to, add, .. } = self;
+            TransformBack { shape: layout.shape, panels: layout.panels, sums, to: *to, add: *add }
+                .cell::<S, N>(s, panel, block);
         }
     }
+}
 
-    /// Gᵀ u G of the filters of an input channel, whose sums begin at `from`.
+/// Gᵀ u G of sums over tiles: gradients of weights.
+pub(super) struct TransformBack<'a> {
+    pub shape: Conv,
+    pub panels: Panels,
+    /// Of a panel and a block: `[element][channel of the block][channel of the panel]`.
+    pub sums: &'a [f32],
+    /// `[tap][cin][cout]`
+    pub to: Parts<'a, f32>,
+    /// Whether to add to what is there.
+    pub add: bool,
+}
+
+impl TransformBack<'_> {
     #[inline(always)]
-    fn finish<S: Simd, const N: usize>(&self, s: S, panel: usize, channel: usize, from: usize) {
+    pub fn cell<S: Simd, const N: usize>(&self, s: S, panel: usize, block: usize) {
+        let Conv { cin, cout, .. } = self.shape;
         let step = BLOCK * N * S::LANES;
-        assert!(self.sums.len() >= (ELEMENTS - 1) * step + from + N * S::LANES);
-        for j in (0..N * S::LANES).step_by(S::LANES) {
-            let mut columns = [[s.splat(0.0); 3]; SIDE];
-            for (x, column) in columns.iter_mut().enumerate() {
-                // SAFETY: asserted above.
-                let u = unsafe { column_of(s, self.sums.as_ptr().add(from + j + x * step), SIDE * step) };
-                *column = transforms::filter_adjoint(s, u);
-            }
-            let [a, b, c, d, e, f] = &columns;
-            for y in 0..3 {
-                let row = transforms::filter_adjoint(s, [a[y], b[y], c[y], d[y], e[y], f[y]]);
-                for (x, sum) in row.iter().enumerate() {
-                    let to = self.row(3 * y + x, channel, panel);
-                    let sum = if self.add { s.add(s.read(to, j), *sum) } else { *sum };
-                    s.write(to, j, sum);
+        assert!(self.sums.len() >= ELEMENTS * step);
+        for channel in 0..(cin - block * BLOCK).min(BLOCK) {
+            for j in (0..N * S::LANES).step_by(S::LANES) {
+                let mut columns = [[s.splat(0.0); 3]; SIDE];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let at = x * step + channel * N * S::LANES + j;
+                    // SAFETY: asserted above.
+                    let u = unsafe { column_of(s, self.sums.as_ptr().add(at), SIDE * step) };
+                    *column = transforms::filter_adjoint(s, u);
+                }
+                let [a, b, c, d, e, f] = &columns;
+                for y in 0..3 {
+                    let row = transforms::filter_adjoint(s, [a[y], b[y], c[y], d[y], e[y], f[y]]);
+                    for (x, sum) in row.iter().enumerate() {
+                        let at =
+                            ((3 * y + x) * cin + block * BLOCK + channel) * cout + self.panels.start(panel);
+                        // SAFETY: this task's panel and block; nobody else has them, and one row is used at a time.
+                        let to = unsafe { self.to.range(at, self.panels.real(panel)) };
+                        let sum = if self.add { s.add(s.read(to, j), *sum) } else { *sum };
+                        s.write(to, j, sum);
+                    }
                 }
             }
         }

@@ -14,6 +14,8 @@ pub(in crate::kernels) struct Tile {
     pub w: usize,
     /// Zeros follow rows and columns up to a multiple of this.
     pub step: usize,
+    /// Blocks of the images' channels before the tile's.
+    pub skipped: usize,
     pub channels: usize,
 }
 
@@ -81,7 +83,7 @@ impl Kernel for LoadTile<'_, '_> {
                 self.load_blocks(s, index, y);
             } else {
                 let row = load.row(s, [self.sample, y], [self.h, tile.w], self.room);
-                copy_blocks(s, tile, row, &mut self.to[tile.place(0, index)..]);
+                copy_blocks(s, tile, (row, load.channels()), &mut self.to[tile.place(0, index)..]);
             }
         }
     }
@@ -121,7 +123,11 @@ impl LoadTile<'_, '_> {
             let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
             source.x.prefetch(s, start + len, len);
             for first in (0..source.channels).step_by(BLOCK) {
-                let to = self.tile.place((offset + first) / BLOCK, index);
+                let block = ((offset + first) / BLOCK).wrapping_sub(self.tile.skipped);
+                if block >= self.tile.blocks() {
+                    continue;
+                }
+                let to = self.tile.place(block, index);
                 let last = (first + BLOCK).min(source.channels);
                 for i in (first..last).step_by(S::LANES) {
                     let (channel, len) = (offset + i, (last - i).min(S::LANES));
@@ -135,7 +141,14 @@ impl LoadTile<'_, '_> {
                         // What is known to be whole vectors of f32 needs no branches a pixel.
                         (Numbers::F32(x), true) => {
                             let place = Place { len: S::LANES, ..place };
-                            load_column(s, load, (self.sample, channel, place), x.into(), masked, (to, self.to))
+                            load_column(
+                                s,
+                                load,
+                                (self.sample, channel, place),
+                                x.into(),
+                                masked,
+                                (to, self.to),
+                            )
                         }
                         (x, _) => {
                             load_column(s, load, (self.sample, channel, place), x, masked, (to, self.to))
@@ -172,14 +185,14 @@ fn clear<S: Simd>(s: S, to: &mut [f32]) {
     }
 }
 
-/// Copies a row of pixels into a tile, where its first block begins at `to`.
+/// Copies the tile's blocks of a row of pixels of `c` channels into it, where its first block begins at `to`.
 #[inline(always)]
-fn copy_blocks<S: Simd>(s: S, tile: Tile, row: &[f32], to: &mut [f32]) {
+fn copy_blocks<S: Simd>(s: S, tile: Tile, (row, c): (&[f32], usize), to: &mut [f32]) {
     for block in 0..tile.blocks() {
         let channels = (tile.channels - block * BLOCK).min(BLOCK);
         let to = &mut to[block * tile.plane()..][..tile.w * BLOCK];
-        for (pixel, from) in to.chunks_exact_mut(BLOCK).zip(row.chunks_exact(tile.channels)) {
-            let from = &from[block * BLOCK..][..channels];
+        for (pixel, from) in to.chunks_exact_mut(BLOCK).zip(row.chunks_exact(c)) {
+            let from = &from[(tile.skipped + block) * BLOCK..][..channels];
             for i in (0..channels).step_by(S::LANES) {
                 s.write(pixel, i, s.read(from, i));
             }
