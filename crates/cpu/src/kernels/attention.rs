@@ -1,13 +1,18 @@
 //! Attention over the pixels of an image, softmax and all, and its gradient.
 //!
-//! `qkv [n, pixels, 3 c]` holds q, k and v, each head by head. A task takes a head of a sample; its weights
-//! `[pixels, pixels]` stay in the task's working memory and are computed again on the way back.
+//! `qkv [n, pixels, 3 c]` holds q, k and v, each head by head. A head's weights stay in a task's working memory and are
+//! computed again on the way back. They lie there a row for each key and a column for each query, so that what softmax
+//! takes over the keys of a query is vertical: a vector holds as many queries.
 
-use super::gemm::{Finish, Output, Product, View};
+use std::ops::Range;
+
+use super::column::{ColumnMut, Place};
+use super::gemm::{Finish, Output, Panel, View};
 use super::numbers::{Numbers, NumbersMut, SharedNumbers};
+use super::pack::Panels;
 use super::pointer::Parts;
 use super::softmax;
-use crate::{Level, Pool, Scratch};
+use crate::{Kernel, Level, Pool, Scratch, Simd};
 
 /// The shape of an attention: `c` channels in all heads together.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +49,12 @@ pub fn attention<'a>(
     let (qkv, out) = (qkv.into(), out.into());
     shape.check(qkv.len(), out.len());
     let (level, out) = (pool.level(), out.share());
-    pool.run(shape.n * shape.heads, |task, scratch| {
-        let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        head.forward(level, out, scratch);
+    let (heads, panels) = (shape.n * shape.heads, shape.pixels.div_ceil(2 * level.lanes()));
+    let parts = pool.threads().div_ceil(heads.max(1)).min(panels);
+    pool.run(heads * parts, |task, scratch| {
+        let (head, part) = (task / parts, task % parts);
+        let queries = part * panels / parts..(part + 1) * panels / parts;
+        Head::new(shape, qkv, head).forward(level, out, queries, scratch);
     });
 }
 
@@ -62,12 +70,12 @@ pub fn attention_gradient<'a>(
     shape.check(qkv.len(), dy.len());
     shape.check(dqkv.len(), dy.len());
     let (level, dqkv) = (pool.level(), dqkv.share());
-    pool.run(shape.n * shape.heads, |task, scratch| {
-        let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        head.gradient(level, dy, dqkv, scratch);
+    pool.run(shape.n * shape.heads, |head, scratch| {
+        Head::new(shape, qkv, head).gradient(level, dy, dqkv, scratch);
     });
 }
 
+/// A head of a sample.
 #[derive(Clone, Copy)]
 struct Head<'a> {
     shape: Attention,
@@ -88,31 +96,32 @@ struct Lines<T> {
 }
 
 impl<'a> Lines<&'a [f32]> {
-    /// q (0), k (1) or v (2).
-    fn view(&self, part: usize) -> View<'a> {
-        View::rows(&self.values[self.start + part * self.part..], self.row, 0)
+    /// q (0), k (1) or v (2), from a pixel on.
+    #[inline(always)]
+    fn view(&self, part: usize, pixel: usize) -> View<'a> {
+        View::rows(&self.values[self.start + part * self.part + pixel * self.row..], self.row, 0)
     }
 }
 
-impl<'a> Lines<Parts<'a, f32>> {
-    /// q (0), k (1) or v (2).
-    fn output(&self, part: usize) -> Output<'a> {
-        Output { values: self.values, start: self.start + part * self.part, row: self.row }
+impl<'a> Lines<SharedNumbers<'a>> {
+    /// q (0), k (1) or v (2), from a pixel and a channel on.
+    #[inline(always)]
+    fn output(&self, part: usize, [pixel, channel]: [usize; 2]) -> Output<'a> {
+        let start = self.start + part * self.part + pixel * self.row + channel;
+        Output { values: self.values, start, row: self.row }
     }
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    fn new(shape: Attention, qkv: Numbers<'a>, head: usize) -> Self {
+        Head { shape, qkv, sample: head / shape.heads, head: head % shape.heads }
+    }
+
     /// Where this head lies in tensors of `parts` times as many channels as the output.
     fn lines<T>(&self, values: T, parts: usize) -> Lines<T> {
         let Attention { pixels, c, .. } = self.shape;
         let start = self.sample * pixels * parts * c + self.head * self.shape.depth();
         Lines { values, start, row: parts * c, part: c }
-    }
-
-    /// As [`Head::lines`], alone in working memory.
-    fn alone<T>(&self, values: T, parts: usize) -> Lines<T> {
-        let depth = self.shape.depth();
-        Lines { values, start: 0, row: parts * depth, part: depth }
     }
 
     /// Floats of a head alone.
@@ -132,84 +141,168 @@ impl Head<'_> {
         if let Numbers::F32(values) = numbers {
             return self.lines(values, parts);
         }
-        for (at, to) in room.chunks_exact_mut(self.shape.depth()).enumerate() {
+        let depth = self.shape.depth();
+        for (at, to) in room.chunks_exact_mut(depth).enumerate() {
             let start = from.start + at / parts * from.row + at % parts * from.part;
             numbers.range(start, to.len()).copy_to(level, NumbersMut::F32(to));
         }
-        self.alone(room, parts)
+        Lines { values: room, start: 0, row: parts * depth, part: depth }
     }
 
-    /// Lets `fill` write a head's numbers in 32 bits: where they belong, or in `room`, which is then rounded.
-    fn filled(
-        &self,
-        level: Level,
-        numbers: SharedNumbers,
-        parts: usize,
-        room: &mut [f32],
-        fill: impl FnOnce(Lines<Parts<f32>>),
-    ) {
-        if let SharedNumbers::F32(values) = numbers {
-            return fill(self.lines(values, parts));
-        }
-        fill(self.alone(Parts::new(room), parts));
-        let to = self.lines(numbers, parts);
-        for (at, from) in room.chunks_exact(self.shape.depth()).enumerate() {
-            let start = to.start + at / parts * to.row + at % parts * to.part;
-            // SAFETY: a row of this task's head.
-            Numbers::F32(from).copy_to(level, unsafe { numbers.range(start, from.len()) });
-        }
-    }
-
-    /// Writes the weights `[pixels, pixels]`.
-    fn weights(&self, level: Level, qkv: Lines<&[f32]>, weights: &mut [f32], room: &mut [f32]) {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        let to = Output { values: Parts::new(weights), start: 0, row: pixels };
-        let (q, k) = (qkv.view(0), qkv.view(1).transposed());
-        multiply(level, [pixels, pixels, depth], q, k, self.shape.scale(), to, room);
-        level.run(softmax::Forward { len: pixels, rows: weights });
-    }
-
-    fn room(&self, level: Level) -> usize {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        Product::room(level, pixels.max(depth))
-    }
-
-    fn forward(&self, level: Level, out: SharedNumbers, scratch: &mut Scratch) {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        let [weights, room, qkv, rounded] =
-            scratch.take([pixels * pixels, self.room(level), self.len(3), self.len(1)]);
-        let qkv = self.widened(level, self.qkv, 3, qkv);
-        self.weights(level, qkv, weights, room);
-        self.filled(level, out, 1, rounded, |out| {
-            let weights = View::rows(weights, pixels, 0);
-            multiply(level, [pixels, depth, pixels], weights, qkv.view(2), 1.0, out.output(0), room);
-        });
+    fn forward(&self, level: Level, out: SharedNumbers, queries: Range<usize>, scratch: &mut Scratch) {
+        let (pixels, depth, width) = (self.shape.pixels, self.shape.depth(), 2 * level.lanes());
+        let packed = pixels * depth.next_multiple_of(level.lanes());
+        let [turned, weights, values, qkv] =
+            scratch.take([depth * width, pixels * width, packed, self.len(3)]);
+        let (qkv, out) = (self.widened(level, self.qkv, 3, qkv), self.lines(out, 1));
+        level.run(Forward { shape: self.shape, qkv, out, queries, turned, weights, values });
     }
 
     fn gradient(&self, level: Level, dy: Numbers, dqkv: SharedNumbers, scratch: &mut Scratch) {
-        let (pixels, depth, scale) = (self.shape.pixels, self.shape.depth(), self.shape.scale());
-        let square = pixels * pixels;
-        let [weights, logits, room, qkv, dy_room, rounded] =
-            scratch.take([square, square, self.room(level), self.len(3), self.len(1), self.len(3)]);
-        let (tall, square) = ([pixels, depth, pixels], [pixels, pixels, depth]);
-        let qkv = self.widened(level, self.qkv, 3, qkv);
-        let dy = self.widened(level, dy, 1, dy_room).view(0);
-        self.weights(level, qkv, weights, room);
-        self.filled(level, dqkv, 3, rounded, |dqkv| {
-            let turned = View::rows(weights, pixels, 0).transposed();
-            multiply(level, tall, turned, dy, 1.0, dqkv.output(2), room);
-            let to = Output { values: Parts::new(logits), start: 0, row: pixels };
-            multiply(level, square, dy, qkv.view(2).transposed(), 1.0, to, room);
-            level.run(softmax::Gradient { len: pixels, y: weights, rows: logits, scale });
-            let dl = View::rows(logits, pixels, 0);
-            multiply(level, tall, dl, qkv.view(1), 1.0, dqkv.output(0), room);
-            multiply(level, tall, dl.transposed(), qkv.view(0), 1.0, dqkv.output(1), room);
-        });
+        let (pixels, depth, width) = (self.shape.pixels, self.shape.depth(), 2 * level.lanes());
+        let packed = pixels * depth.next_multiple_of(level.lanes());
+        let square = pixels * weights_row(pixels, level.lanes());
+        let [turned, weights, slopes, q, k, dy_packed, qkv, dy_room] =
+            scratch.take([depth * width, square, square, packed, packed, packed, self.len(3), self.len(1)]);
+        let (qkv, dqkv) = (self.widened(level, self.qkv, 3, qkv), self.lines(dqkv, 3));
+        let dy = self.widened(level, dy, 1, dy_room);
+        let packed = [q, k, dy_packed];
+        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, packed });
     }
 }
 
-/// A whole product on this thread, times a constant.
-fn multiply(level: Level, [m, n, k]: [usize; 3], a: View, b: View, scale: f32, to: Output, room: &mut [f32]) {
-    let panels = [0, n.div_ceil(2 * level.lanes())];
-    Product { n, k, a, b, finish: Finish::Scale(scale), to, rows: [0, m], panels }.run(level, room);
+/// Floats from one key's weights to the next's: not a power of two, as those share few places of a cache.
+fn weights_row(queries: usize, lanes: usize) -> usize {
+    queries.next_multiple_of(lanes) + 16
+}
+
+/// The output of some panels of queries of a head.
+struct Forward<'a> {
+    shape: Attention,
+    qkv: Lines<&'a [f32]>,
+    out: Lines<SharedNumbers<'a>>,
+    /// Panels.
+    queries: Range<usize>,
+    /// `[channel][query of the panel]`
+    turned: &'a mut [f32],
+    /// `[key][query of the panel]`
+    weights: &'a mut [f32],
+    /// v, packed.
+    values: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Forward { shape, qkv, out, queries, turned, weights, values } = self;
+        let (pixels, depth) = (shape.pixels, shape.depth());
+        let (queries_panels, channels) =
+            (Panels { channels: pixels, lanes: S::LANES }, Panels { channels: depth, lanes: S::LANES });
+        pack(s, qkv.view(2, 0), channels, pixels, values);
+        for panel in queries {
+            let (first, count) = (queries_panels.start(panel), queries_panels.real(panel));
+            let width = queries_panels.vectors(panel) * S::LANES;
+            let turned = &mut turned[..depth * width];
+            qkv.view(0, 0).transposed().pack(s, queries_panels, panel, turned);
+            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *weights)), start: 0, row: width };
+            let size = [pixels, width, depth];
+            Panel { a: qkv.view(1, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+            let mut shares = [0.0; 32];
+            for j in (0..width).step_by(S::LANES) {
+                let place = Place { first: j, step: width, len: S::LANES, pixels };
+                let mut column = ColumnMut::new(s, &mut *weights, place);
+                let sum = softmax::exponentials(s, &mut column, pixels, shape.scale());
+                s.write(&mut shares, j, s.recip(sum));
+            }
+            let a = View::rows(weights, width, 0).transposed();
+            for panel in 0..channels.count() {
+                let right = packed(values, channels, pixels, panel);
+                let to = out.output(0, [first, channels.start(panel)]);
+                let size = [count, channels.real(panel), pixels];
+                Panel { a, right, finish: Finish::Rows(&shares), to, size }.run(s);
+            }
+        }
+    }
+}
+
+/// The gradient of a head.
+struct Gradient<'a> {
+    shape: Attention,
+    qkv: Lines<&'a [f32]>,
+    dy: Lines<&'a [f32]>,
+    dqkv: Lines<SharedNumbers<'a>>,
+    /// `[channel][query of the panel]`
+    turned: &'a mut [f32],
+    /// `[key][query]`
+    weights: &'a mut [f32],
+    /// The gradient of the weights, then of what softmax was taken of: `[key][query]`.
+    slopes: &'a mut [f32],
+    /// q, k and dy.
+    packed: [&'a mut [f32]; 3],
+}
+
+impl Kernel for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, packed: [q, k, dy_packed] } = self;
+        let (pixels, depth) = (shape.pixels, shape.depth());
+        let (queries, channels) =
+            (Panels { channels: pixels, lanes: S::LANES }, Panels { channels: depth, lanes: S::LANES });
+        let row = weights_row(pixels, S::LANES);
+        pack(s, qkv.view(0, 0), channels, pixels, q);
+        pack(s, qkv.view(1, 0), channels, pixels, k);
+        pack(s, dy.view(0, 0), channels, pixels, dy_packed);
+        for panel in 0..queries.count() {
+            let (first, count) = (queries.start(panel), queries.real(panel));
+            let width = queries.vectors(panel) * S::LANES;
+            let turned = &mut turned[..depth * width];
+            let size = [pixels, width, depth];
+            qkv.view(0, 0).transposed().pack(s, queries, panel, turned);
+            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *weights)), start: first, row };
+            Panel { a: qkv.view(1, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+            dy.view(0, 0).transposed().pack(s, queries, panel, turned);
+            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *slopes)), start: first, row };
+            Panel { a: qkv.view(2, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+            for j in (first..first + width).step_by(S::LANES) {
+                let place = Place { first: j, step: row, len: S::LANES, pixels };
+                let mut weights = ColumnMut::new(s, &mut *weights, place);
+                let mut slopes = ColumnMut::new(s, &mut *slopes, place);
+                softmax::slopes(s, [&mut weights, &mut slopes], pixels, shape.scale());
+            }
+            let a = View::rows(&slopes[first..], row, 0).transposed();
+            for panel in 0..channels.count() {
+                let right = packed(k, channels, pixels, panel);
+                let to = dqkv.output(0, [first, channels.start(panel)]);
+                let size = [count, channels.real(panel), pixels];
+                Panel { a, right, finish: Finish::Scale(1.0), to, size }.run(s);
+            }
+        }
+        for (part, a, right) in [(1, &*slopes, &*q), (2, &*weights, &*dy_packed)] {
+            for panel in 0..channels.count() {
+                let right = packed(right, channels, pixels, panel);
+                let to = dqkv.output(part, [0, channels.start(panel)]);
+                let size = [pixels, channels.real(panel), pixels];
+                Panel { a: View::rows(a, row, 0), right, finish: Finish::Scale(1.0), to, size }.run(s);
+            }
+        }
+    }
+}
+
+/// Packs all panels of a matrix.
+#[inline(always)]
+fn pack<S: Simd>(s: S, from: View, panels: Panels, rows: usize, to: &mut [f32]) {
+    for panel in 0..panels.count() {
+        let len = rows * panels.vectors(panel) * S::LANES;
+        from.pack(s, panels, panel, &mut to[panels.start(panel) * rows..][..len]);
+    }
+}
+
+/// A panel that [`pack`] has packed.
+#[inline(always)]
+fn packed(from: &[f32], panels: Panels, rows: usize, panel: usize) -> &[f32] {
+    &from[panels.start(panel) * rows..][..rows * panels.vectors(panel) * panels.lanes]
 }
