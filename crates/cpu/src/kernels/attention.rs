@@ -96,18 +96,18 @@ struct Lines<T> {
 }
 
 impl<'a> Lines<&'a [f32]> {
-    /// q (0), k (1) or v (2), from a pixel on.
+    /// q (0), k (1) or v (2).
     #[inline(always)]
-    fn view(&self, part: usize, pixel: usize) -> View<'a> {
-        View::rows(&self.values[self.start + part * self.part + pixel * self.row..], self.row, 0)
+    fn view(&self, part: usize) -> View<'a> {
+        View::rows(&self.values[self.start + part * self.part..], self.row, 0)
     }
 }
 
 impl<'a> Lines<SharedNumbers<'a>> {
-    /// q (0), k (1) or v (2), from a pixel and a channel on.
+    /// q (0), k (1) or v (2), from a pixel on.
     #[inline(always)]
-    fn output(&self, part: usize, [pixel, channel]: [usize; 2]) -> Output<'a> {
-        let start = self.start + part * self.part + pixel * self.row + channel;
+    fn output(&self, part: usize, pixel: usize) -> Output<'a> {
+        let start = self.start + part * self.part + pixel * self.row;
         Output { values: self.values, start, row: self.row }
     }
 }
@@ -165,9 +165,8 @@ impl<'a> Head<'a> {
         let [turned, weights, slopes, q, k, dy_packed, qkv, dy_room] =
             scratch.take([depth * width, square, square, packed, packed, packed, self.len(3), self.len(1)]);
         let (qkv, dqkv) = (self.widened(level, self.qkv, 3, qkv), self.lines(dqkv, 3));
-        let dy = self.widened(level, dy, 1, dy_room);
-        let packed = [q, k, dy_packed];
-        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, packed });
+        let (dy, rooms) = (self.widened(level, dy, 1, dy_room), [q, k, dy_packed]);
+        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, rooms });
     }
 }
 
@@ -187,7 +186,7 @@ struct Forward<'a> {
     turned: &'a mut [f32],
     /// `[key][query of the panel]`
     weights: &'a mut [f32],
-    /// v, packed.
+    /// For v, packed.
     values: &'a mut [f32],
 }
 
@@ -197,32 +196,20 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Forward { shape, qkv, out, queries, turned, weights, values } = self;
-        let (pixels, depth) = (shape.pixels, shape.depth());
-        let (queries_panels, channels) =
-            (Panels { channels: pixels, lanes: S::LANES }, Panels { channels: depth, lanes: S::LANES });
-        pack(s, qkv.view(2, 0), channels, pixels, values);
+        let (pixels, panels) = (shape.pixels, Panels { channels: shape.pixels, lanes: S::LANES });
+        let values = Packed::new(s, shape, qkv.view(2), values);
         for panel in queries {
-            let (first, count) = (queries_panels.start(panel), queries_panels.real(panel));
-            let width = queries_panels.vectors(panel) * S::LANES;
-            let turned = &mut turned[..depth * width];
-            qkv.view(0, 0).transposed().pack(s, queries_panels, panel, turned);
-            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *weights)), start: 0, row: width };
-            let size = [pixels, width, depth];
-            Panel { a: qkv.view(1, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+            let (first, row) = (panels.start(panel), panels.vectors(panel) * S::LANES);
+            across(s, shape, panel, [qkv.view(1), qkv.view(0)], turned, output(weights, 0, row));
             let mut shares = [0.0; 32];
-            for j in (0..width).step_by(S::LANES) {
-                let place = Place { first: j, step: width, len: S::LANES, pixels };
+            for j in (0..row).step_by(S::LANES) {
+                let place = Place { first: j, step: row, len: S::LANES, pixels };
                 let mut column = ColumnMut::new(s, &mut *weights, place);
                 let sum = softmax::exponentials(s, &mut column, pixels, shape.scale());
                 s.write(&mut shares, j, s.recip(sum));
             }
-            let a = View::rows(weights, width, 0).transposed();
-            for panel in 0..channels.count() {
-                let right = packed(values, channels, pixels, panel);
-                let to = out.output(0, [first, channels.start(panel)]);
-                let size = [count, channels.real(panel), pixels];
-                Panel { a, right, finish: Finish::Rows(&shares), to, size }.run(s);
-            }
+            let (weights, finish) = (View::rows(weights, row, 0).transposed(), Finish::Rows(&shares));
+            values.multiply(s, weights, finish, out.output(0, first), panels.real(panel));
         }
     }
 }
@@ -239,8 +226,8 @@ struct Gradient<'a> {
     weights: &'a mut [f32],
     /// The gradient of the weights, then of what softmax was taken of: `[key][query]`.
     slopes: &'a mut [f32],
-    /// q, k and dy.
-    packed: [&'a mut [f32]; 3],
+    /// For q, k and dy, packed.
+    rooms: [&'a mut [f32]; 3],
 }
 
 impl Kernel for Gradient<'_> {
@@ -248,61 +235,77 @@ impl Kernel for Gradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, packed: [q, k, dy_packed] } = self;
-        let (pixels, depth) = (shape.pixels, shape.depth());
-        let (queries, channels) =
-            (Panels { channels: pixels, lanes: S::LANES }, Panels { channels: depth, lanes: S::LANES });
-        let row = weights_row(pixels, S::LANES);
-        pack(s, qkv.view(0, 0), channels, pixels, q);
-        pack(s, qkv.view(1, 0), channels, pixels, k);
-        pack(s, dy.view(0, 0), channels, pixels, dy_packed);
-        for panel in 0..queries.count() {
-            let (first, count) = (queries.start(panel), queries.real(panel));
-            let width = queries.vectors(panel) * S::LANES;
-            let turned = &mut turned[..depth * width];
-            let size = [pixels, width, depth];
-            qkv.view(0, 0).transposed().pack(s, queries, panel, turned);
-            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *weights)), start: first, row };
-            Panel { a: qkv.view(1, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
-            dy.view(0, 0).transposed().pack(s, queries, panel, turned);
-            let to = Output { values: SharedNumbers::F32(Parts::new(&mut *slopes)), start: first, row };
-            Panel { a: qkv.view(2, 0), right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
-            for j in (first..first + width).step_by(S::LANES) {
-                let place = Place { first: j, step: row, len: S::LANES, pixels };
+        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, rooms: [q, k, dy_room] } = self;
+        let (pixels, panels) = (shape.pixels, Panels { channels: shape.pixels, lanes: S::LANES });
+        let (row, whole) = (weights_row(pixels, S::LANES), Finish::Scale(1.0));
+        let (q, k) = (Packed::new(s, shape, qkv.view(0), q), Packed::new(s, shape, qkv.view(1), k));
+        let packed_dy = Packed::new(s, shape, dy.view(0), dy_room);
+        for panel in 0..panels.count() {
+            let (first, width) = (panels.start(panel), panels.vectors(panel) * S::LANES);
+            across(s, shape, panel, [qkv.view(1), qkv.view(0)], turned, output(weights, first, row));
+            across(s, shape, panel, [qkv.view(2), dy.view(0)], turned, output(slopes, first, row));
+            for first in (first..first + width).step_by(S::LANES) {
+                let place = Place { first, step: row, len: S::LANES, pixels };
                 let mut weights = ColumnMut::new(s, &mut *weights, place);
                 let mut slopes = ColumnMut::new(s, &mut *slopes, place);
                 softmax::slopes(s, [&mut weights, &mut slopes], pixels, shape.scale());
             }
-            let a = View::rows(&slopes[first..], row, 0).transposed();
-            for panel in 0..channels.count() {
-                let right = packed(k, channels, pixels, panel);
-                let to = dqkv.output(0, [first, channels.start(panel)]);
-                let size = [count, channels.real(panel), pixels];
-                Panel { a, right, finish: Finish::Scale(1.0), to, size }.run(s);
-            }
+            let slopes = View::rows(&slopes[first..], row, 0).transposed();
+            k.multiply(s, slopes, whole, dqkv.output(0, first), panels.real(panel));
         }
-        for (part, a, right) in [(1, &*slopes, &*q), (2, &*weights, &*dy_packed)] {
-            for panel in 0..channels.count() {
-                let right = packed(right, channels, pixels, panel);
-                let to = dqkv.output(part, [0, channels.start(panel)]);
-                let size = [pixels, channels.real(panel), pixels];
-                Panel { a: View::rows(a, row, 0), right, finish: Finish::Scale(1.0), to, size }.run(s);
-            }
-        }
+        q.multiply(s, View::rows(slopes, row, 0), whole, dqkv.output(1, 0), pixels);
+        packed_dy.multiply(s, View::rows(weights, row, 0), whole, dqkv.output(2, 0), pixels);
     }
 }
 
-/// Packs all panels of a matrix.
+/// Where products go in working memory.
 #[inline(always)]
-fn pack<S: Simd>(s: S, from: View, panels: Panels, rows: usize, to: &mut [f32]) {
-    for panel in 0..panels.count() {
-        let len = rows * panels.vectors(panel) * S::LANES;
-        from.pack(s, panels, panel, &mut to[panels.start(panel) * rows..][..len]);
-    }
+fn output(values: &mut [f32], start: usize, row: usize) -> Output<'_> {
+    Output { values: SharedNumbers::F32(Parts::new(values)), start, row }
 }
 
-/// A panel that [`pack`] has packed.
+/// The products of every pixel on the left with a panel of pixels on the right, both `[pixels, depth]`.
 #[inline(always)]
-fn packed(from: &[f32], panels: Panels, rows: usize, panel: usize) -> &[f32] {
-    &from[panels.start(panel) * rows..][..rows * panels.vectors(panel) * panels.lanes]
+fn across<S: Simd>(
+    s: S,
+    shape: Attention,
+    panel: usize,
+    [left, right]: [View; 2],
+    turned: &mut [f32],
+    to: Output,
+) {
+    let panels = Panels { channels: shape.pixels, lanes: S::LANES };
+    let width = panels.vectors(panel) * S::LANES;
+    let turned = &mut turned[..shape.depth() * width];
+    right.transposed().pack(s, panels, panel, turned);
+    let size = [shape.pixels, width, shape.depth()];
+    Panel { a: left, right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+}
+
+/// The right side `[pixels, depth]` of a product: its panels one after the other.
+struct Packed<'a> {
+    shape: Attention,
+    values: &'a [f32],
+}
+
+impl<'a> Packed<'a> {
+    #[inline(always)]
+    fn new<S: Simd>(s: S, shape: Attention, from: View, room: &'a mut [f32]) -> Self {
+        let panels = Panels { channels: shape.depth(), lanes: S::LANES };
+        for (panel, to) in room.chunks_mut((2 * S::LANES * shape.pixels).max(1)).enumerate() {
+            from.pack(s, panels, panel, to);
+        }
+        Packed { shape, values: room }
+    }
+
+    /// `to = finish(left · self)` for a left side `[rows, pixels]`.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, s: S, left: View, finish: Finish, to: Output, rows: usize) {
+        let Attention { pixels, .. } = self.shape;
+        let panels = Panels { channels: self.shape.depth(), lanes: S::LANES };
+        for (panel, right) in self.values.chunks((2 * S::LANES * pixels).max(1)).enumerate() {
+            let to = Output { start: to.start + panels.start(panel), ..to };
+            Panel { a: left, right, finish, to, size: [rows, panels.real(panel), pixels] }.run(s);
+        }
+    }
 }

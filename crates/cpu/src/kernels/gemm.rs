@@ -206,12 +206,13 @@ impl Panel<'_> {
         if let Finish::Accumulate = self.finish {
             self.restore(s, first, &mut acc);
         }
-        // Rows past the end repeat the last one; nothing of theirs is kept.
-        let run = |r: usize| a.values[(first + r * Q).min(rows - 1) * a.row..].as_ptr();
+        let mut from = [a.values.as_ptr(); R];
+        for (r, from) in from.iter_mut().enumerate() {
+            // Rows past the end repeat the last one; nothing of theirs is kept.
+            *from = from.wrapping_add((first + r * Q).min(rows - 1) * a.row);
+        }
         // SAFETY: the view holds these rows and columns, and `right` `k` rows of the panel, as `tiles` has asserted.
-        unsafe {
-            products::<S, R, Q, N, QSTEP>(s, k, (std::array::from_fn(run), step), right.as_ptr(), &mut acc)
-        };
+        unsafe { products::<S, R, Q, N, QSTEP>(s, k, (from, step), right.as_ptr(), &mut acc) };
         // Where nothing is cut off, counts are constants and nothing branches.
         match first + R * Q <= rows && columns == N * S::LANES {
             true => self.store(s, first, [R * Q, N * S::LANES], &acc),
