@@ -162,11 +162,11 @@ impl<'a> Head<'a> {
         let (pixels, depth, width) = (self.shape.pixels, self.shape.depth(), 2 * level.lanes());
         let packed = pixels * depth.next_multiple_of(level.lanes());
         let square = pixels * weights_row(pixels, level.lanes());
-        let [turned, weights, slopes, q, k, dy_packed, qkv, dy_room] =
-            scratch.take([depth * width, square, square, packed, packed, packed, self.len(3), self.len(1)]);
+        let [turned, weights, slopes, room, qkv, dy_room] =
+            scratch.take([depth * width, square, square, packed, self.len(3), self.len(1)]);
         let (qkv, dqkv) = (self.widened(level, self.qkv, 3, qkv), self.lines(dqkv, 3));
-        let (dy, rooms) = (self.widened(level, dy, 1, dy_room), [q, k, dy_packed]);
-        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, rooms });
+        let dy = self.widened(level, dy, 1, dy_room);
+        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, room });
     }
 }
 
@@ -226,8 +226,8 @@ struct Gradient<'a> {
     weights: &'a mut [f32],
     /// The gradient of the weights, then of what softmax was taken of: `[key][query]`.
     slopes: &'a mut [f32],
-    /// For q, k and dy, packed.
-    rooms: [&'a mut [f32]; 3],
+    /// For k, then q, then dy, packed.
+    room: &'a mut [f32],
 }
 
 impl Kernel for Gradient<'_> {
@@ -235,11 +235,10 @@ impl Kernel for Gradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, rooms: [q, k, dy_room] } = self;
+        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, room } = self;
         let (pixels, panels) = (shape.pixels, Panels { channels: shape.pixels, lanes: S::LANES });
         let (row, whole) = (weights_row(pixels, S::LANES), Finish::Scale(1.0));
-        let (q, k) = (Packed::new(s, shape, qkv.view(0), q), Packed::new(s, shape, qkv.view(1), k));
-        let packed_dy = Packed::new(s, shape, dy.view(0), dy_room);
+        let k = Packed::new(s, shape, qkv.view(1), &mut *room);
         for panel in 0..panels.count() {
             let (first, width) = (panels.start(panel), panels.vectors(panel) * S::LANES);
             across(s, shape, panel, [qkv.view(1), qkv.view(0)], turned, output(weights, first, row));
@@ -253,7 +252,9 @@ impl Kernel for Gradient<'_> {
             let slopes = View::rows(&slopes[first..], row, 0).transposed();
             k.multiply(s, slopes, whole, dqkv.output(0, first), panels.real(panel));
         }
+        let q = Packed::new(s, shape, qkv.view(0), &mut *room);
         q.multiply(s, View::rows(slopes, row, 0), whole, dqkv.output(1, 0), pixels);
+        let packed_dy = Packed::new(s, shape, dy.view(0), room);
         packed_dy.multiply(s, View::rows(weights, row, 0), whole, dqkv.output(2, 0), pixels);
     }
 }
