@@ -166,6 +166,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
+    /// Writes a square of `LANES` rows and columns with rows and columns exchanged; each side is where it begins and how
+    /// far apart its rows lie.
+    ///
+    /// # Safety
+    /// All its numbers must be there to be read, and to be written.
+    #[inline(always)]
+    unsafe fn transpose(self, (from, step): (*const f32, usize), (to, row): (*mut f32, usize)) {
+        for i in 0..Self::LANES {
+            for j in 0..Self::LANES {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(j * row + i) = *from.add(i * step + j) };
+            }
+        }
+    }
+
     /// Numbers in bf16: the upper halves of their words.
     ///
     /// # Safety

@@ -1,13 +1,18 @@
 //! Attention over the pixels of an image, softmax and all, and its gradient.
 //!
-//! `qkv [n, pixels, 3 c]` holds q, k and v, each head by head. A task takes a head of a sample; its weights
-//! `[pixels, pixels]` stay in the task's working memory and are computed again on the way back.
+//! `qkv [n, pixels, 3 c]` holds q, k and v, each head by head. A head's weights stay in a task's working memory and are
+//! computed again on the way back. They lie there a row for each key and a column for each query, so that what softmax
+//! takes over the keys of a query is vertical: a vector holds as many queries.
 
-use super::gemm::{Finish, Output, Product, View};
+use std::ops::Range;
+
+use super::column::{ColumnMut, Place};
+use super::gemm::{Finish, Output, Panel, View};
 use super::numbers::{Numbers, NumbersMut, SharedNumbers};
+use super::pack::Panels;
 use super::pointer::Parts;
 use super::softmax;
-use crate::{Level, Pool, Scratch};
+use crate::{Kernel, Level, Pool, Scratch, Simd};
 
 /// The shape of an attention: `c` channels in all heads together.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +49,12 @@ pub fn attention<'a>(
     let (qkv, out) = (qkv.into(), out.into());
     shape.check(qkv.len(), out.len());
     let (level, out) = (pool.level(), out.share());
-    pool.run(shape.n * shape.heads, |task, scratch| {
-        let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        head.forward(level, out, scratch);
+    let (heads, panels) = (shape.n * shape.heads, shape.pixels.div_ceil(2 * level.lanes()));
+    let parts = pool.threads().div_ceil(heads.max(1)).min(panels);
+    pool.run(heads * parts, |task, scratch| {
+        let (head, part) = (task / parts, task % parts);
+        let queries = part * panels / parts..(part + 1) * panels / parts;
+        Head::new(shape, qkv, head).forward(level, out, queries, scratch);
     });
 }
 
@@ -62,12 +70,12 @@ pub fn attention_gradient<'a>(
     shape.check(qkv.len(), dy.len());
     shape.check(dqkv.len(), dy.len());
     let (level, dqkv) = (pool.level(), dqkv.share());
-    pool.run(shape.n * shape.heads, |task, scratch| {
-        let head = Head { shape, qkv, sample: task / shape.heads, head: task % shape.heads };
-        head.gradient(level, dy, dqkv, scratch);
+    pool.run(shape.n * shape.heads, |head, scratch| {
+        Head::new(shape, qkv, head).gradient(level, dy, dqkv, scratch);
     });
 }
 
+/// A head of a sample.
 #[derive(Clone, Copy)]
 struct Head<'a> {
     shape: Attention,
@@ -89,30 +97,31 @@ struct Lines<T> {
 
 impl<'a> Lines<&'a [f32]> {
     /// q (0), k (1) or v (2).
+    #[inline(always)]
     fn view(&self, part: usize) -> View<'a> {
         View::rows(&self.values[self.start + part * self.part..], self.row, 0)
     }
 }
 
-impl<'a> Lines<Parts<'a, f32>> {
-    /// q (0), k (1) or v (2).
-    fn output(&self, part: usize) -> Output<'a> {
-        Output { values: self.values, start: self.start + part * self.part, row: self.row }
+impl<'a> Lines<SharedNumbers<'a>> {
+    /// q (0), k (1) or v (2), from a pixel on.
+    #[inline(always)]
+    fn output(&self, part: usize, pixel: usize) -> Output<'a> {
+        let start = self.start + part * self.part + pixel * self.row;
+        Output { values: self.values, start, row: self.row }
     }
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    fn new(shape: Attention, qkv: Numbers<'a>, head: usize) -> Self {
+        Head { shape, qkv, sample: head / shape.heads, head: head % shape.heads }
+    }
+
     /// Where this head lies in tensors of `parts` times as many channels as the output.
     fn lines<T>(&self, values: T, parts: usize) -> Lines<T> {
         let Attention { pixels, c, .. } = self.shape;
         let start = self.sample * pixels * parts * c + self.head * self.shape.depth();
         Lines { values, start, row: parts * c, part: c }
-    }
-
-    /// As [`Head::lines`], alone in working memory.
-    fn alone<T>(&self, values: T, parts: usize) -> Lines<T> {
-        let depth = self.shape.depth();
-        Lines { values, start: 0, row: parts * depth, part: depth }
     }
 
     /// Floats of a head alone.
@@ -132,84 +141,172 @@ impl Head<'_> {
         if let Numbers::F32(values) = numbers {
             return self.lines(values, parts);
         }
-        for (at, to) in room.chunks_exact_mut(self.shape.depth()).enumerate() {
+        let depth = self.shape.depth();
+        for (at, to) in room.chunks_exact_mut(depth).enumerate() {
             let start = from.start + at / parts * from.row + at % parts * from.part;
             numbers.range(start, to.len()).copy_to(level, NumbersMut::F32(to));
         }
-        self.alone(room, parts)
+        Lines { values: room, start: 0, row: parts * depth, part: depth }
     }
 
-    /// Lets `fill` write a head's numbers in 32 bits: where they belong, or in `room`, which is then rounded.
-    fn filled(
-        &self,
-        level: Level,
-        numbers: SharedNumbers,
-        parts: usize,
-        room: &mut [f32],
-        fill: impl FnOnce(Lines<Parts<f32>>),
-    ) {
-        if let SharedNumbers::F32(values) = numbers {
-            return fill(self.lines(values, parts));
-        }
-        fill(self.alone(Parts::new(room), parts));
-        let to = self.lines(numbers, parts);
-        for (at, from) in room.chunks_exact(self.shape.depth()).enumerate() {
-            let start = to.start + at / parts * to.row + at % parts * to.part;
-            // SAFETY: a row of this task's head.
-            Numbers::F32(from).copy_to(level, unsafe { numbers.range(start, from.len()) });
-        }
-    }
-
-    /// Writes the weights `[pixels, pixels]`.
-    fn weights(&self, level: Level, qkv: Lines<&[f32]>, weights: &mut [f32], room: &mut [f32]) {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        let to = Output { values: Parts::new(weights), start: 0, row: pixels };
-        let (q, k) = (qkv.view(0), qkv.view(1).transposed());
-        multiply(level, [pixels, pixels, depth], q, k, self.shape.scale(), to, room);
-        level.run(softmax::Forward { len: pixels, rows: weights });
-    }
-
-    fn room(&self, level: Level) -> usize {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        Product::room(level, pixels.max(depth))
-    }
-
-    fn forward(&self, level: Level, out: SharedNumbers, scratch: &mut Scratch) {
-        let (pixels, depth) = (self.shape.pixels, self.shape.depth());
-        let [weights, room, qkv, rounded] =
-            scratch.take([pixels * pixels, self.room(level), self.len(3), self.len(1)]);
-        let qkv = self.widened(level, self.qkv, 3, qkv);
-        self.weights(level, qkv, weights, room);
-        self.filled(level, out, 1, rounded, |out| {
-            let weights = View::rows(weights, pixels, 0);
-            multiply(level, [pixels, depth, pixels], weights, qkv.view(2), 1.0, out.output(0), room);
-        });
+    fn forward(&self, level: Level, out: SharedNumbers, queries: Range<usize>, scratch: &mut Scratch) {
+        let (pixels, depth, width) = (self.shape.pixels, self.shape.depth(), 2 * level.lanes());
+        let packed = pixels * depth.next_multiple_of(level.lanes());
+        let [turned, weights, values, qkv] =
+            scratch.take([depth * width, pixels * width, packed, self.len(3)]);
+        let (qkv, out) = (self.widened(level, self.qkv, 3, qkv), self.lines(out, 1));
+        level.run(Forward { shape: self.shape, qkv, out, queries, turned, weights, values });
     }
 
     fn gradient(&self, level: Level, dy: Numbers, dqkv: SharedNumbers, scratch: &mut Scratch) {
-        let (pixels, depth, scale) = (self.shape.pixels, self.shape.depth(), self.shape.scale());
-        let square = pixels * pixels;
-        let [weights, logits, room, qkv, dy_room, rounded] =
-            scratch.take([square, square, self.room(level), self.len(3), self.len(1), self.len(3)]);
-        let (tall, square) = ([pixels, depth, pixels], [pixels, pixels, depth]);
-        let qkv = self.widened(level, self.qkv, 3, qkv);
-        let dy = self.widened(level, dy, 1, dy_room).view(0);
-        self.weights(level, qkv, weights, room);
-        self.filled(level, dqkv, 3, rounded, |dqkv| {
-            let turned = View::rows(weights, pixels, 0).transposed();
-            multiply(level, tall, turned, dy, 1.0, dqkv.output(2), room);
-            let to = Output { values: Parts::new(logits), start: 0, row: pixels };
-            multiply(level, square, dy, qkv.view(2).transposed(), 1.0, to, room);
-            level.run(softmax::Gradient { len: pixels, y: weights, rows: logits, scale });
-            let dl = View::rows(logits, pixels, 0);
-            multiply(level, tall, dl, qkv.view(1), 1.0, dqkv.output(0), room);
-            multiply(level, tall, dl.transposed(), qkv.view(0), 1.0, dqkv.output(1), room);
-        });
+        let (pixels, depth, width) = (self.shape.pixels, self.shape.depth(), 2 * level.lanes());
+        let packed = pixels * depth.next_multiple_of(level.lanes());
+        let square = pixels * weights_row(pixels, level.lanes());
+        let [turned, weights, slopes, room, qkv, dy_room] =
+            scratch.take([depth * width, square, square, packed, self.len(3), self.len(1)]);
+        let (qkv, dqkv) = (self.widened(level, self.qkv, 3, qkv), self.lines(dqkv, 3));
+        let dy = self.widened(level, dy, 1, dy_room);
+        level.run(Gradient { shape: self.shape, qkv, dy, dqkv, turned, weights, slopes, room });
     }
 }
 
-/// A whole product on this thread, times a constant.
-fn multiply(level: Level, [m, n, k]: [usize; 3], a: View, b: View, scale: f32, to: Output, room: &mut [f32]) {
-    let panels = [0, n.div_ceil(2 * level.lanes())];
-    Product { n, k, a, b, finish: Finish::Scale(scale), to, rows: [0, m], panels }.run(level, room);
+/// Floats from one key's weights to the next's: not a power of two, as those share few places of a cache.
+fn weights_row(queries: usize, lanes: usize) -> usize {
+    queries.next_multiple_of(lanes) + 16
+}
+
+/// The output of some panels of queries of a head.
+struct Forward<'a> {
+    shape: Attention,
+    qkv: Lines<&'a [f32]>,
+    out: Lines<SharedNumbers<'a>>,
+    /// Panels.
+    queries: Range<usize>,
+    /// `[channel][query of the panel]`
+    turned: &'a mut [f32],
+    /// `[key][query of the panel]`
+    weights: &'a mut [f32],
+    /// For v, packed.
+    values: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Forward { shape, qkv, out, queries, turned, weights, values } = self;
+        let (pixels, panels) = (shape.pixels, Panels { channels: shape.pixels, lanes: S::LANES });
+        let values = Packed::new(s, shape, qkv.view(2), values);
+        for panel in queries {
+            let (first, row) = (panels.start(panel), panels.vectors(panel) * S::LANES);
+            across(s, shape, panel, [qkv.view(1), qkv.view(0)], turned, output(weights, 0, row));
+            let mut shares = [0.0; 32];
+            for j in (0..row).step_by(S::LANES) {
+                let place = Place { first: j, step: row, len: S::LANES, pixels };
+                let mut column = ColumnMut::new(s, &mut *weights, place);
+                let sum = softmax::exponentials(s, &mut column, pixels, shape.scale());
+                s.write(&mut shares, j, s.recip(sum));
+            }
+            let (weights, finish) = (View::rows(weights, row, 0).transposed(), Finish::Rows(&shares));
+            values.multiply(s, weights, finish, out.output(0, first), panels.real(panel));
+        }
+    }
+}
+
+/// The gradient of a head.
+struct Gradient<'a> {
+    shape: Attention,
+    qkv: Lines<&'a [f32]>,
+    dy: Lines<&'a [f32]>,
+    dqkv: Lines<SharedNumbers<'a>>,
+    /// `[channel][query of the panel]`
+    turned: &'a mut [f32],
+    /// `[key][query]`
+    weights: &'a mut [f32],
+    /// The gradient of the weights, then of what softmax was taken of: `[key][query]`.
+    slopes: &'a mut [f32],
+    /// For k, then q, then dy, packed.
+    room: &'a mut [f32],
+}
+
+impl Kernel for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Gradient { shape, qkv, dy, dqkv, turned, weights, slopes, room } = self;
+        let (pixels, panels) = (shape.pixels, Panels { channels: shape.pixels, lanes: S::LANES });
+        let (row, whole) = (weights_row(pixels, S::LANES), Finish::Scale(1.0));
+        let k = Packed::new(s, shape, qkv.view(1), &mut *room);
+        for panel in 0..panels.count() {
+            let (first, width) = (panels.start(panel), panels.vectors(panel) * S::LANES);
+            across(s, shape, panel, [qkv.view(1), qkv.view(0)], turned, output(weights, first, row));
+            across(s, shape, panel, [qkv.view(2), dy.view(0)], turned, output(slopes, first, row));
+            for first in (first..first + width).step_by(S::LANES) {
+                let place = Place { first, step: row, len: S::LANES, pixels };
+                let mut weights = ColumnMut::new(s, &mut *weights, place);
+                let mut slopes = ColumnMut::new(s, &mut *slopes, place);
+                softmax::slopes(s, [&mut weights, &mut slopes], pixels, shape.scale());
+            }
+            let slopes = View::rows(&slopes[first..], row, 0).transposed();
+            k.multiply(s, slopes, whole, dqkv.output(0, first), panels.real(panel));
+        }
+        let q = Packed::new(s, shape, qkv.view(0), &mut *room);
+        q.multiply(s, View::rows(slopes, row, 0), whole, dqkv.output(1, 0), pixels);
+        let packed_dy = Packed::new(s, shape, dy.view(0), room);
+        packed_dy.multiply(s, View::rows(weights, row, 0), whole, dqkv.output(2, 0), pixels);
+    }
+}
+
+/// Where products go in working memory.
+#[inline(always)]
+fn output(values: &mut [f32], start: usize, row: usize) -> Output<'_> {
+    Output { values: SharedNumbers::F32(Parts::new(values)), start, row }
+}
+
+/// The products of every pixel on the left with a panel of pixels on the right, both `[pixels, depth]`.
+#[inline(always)]
+fn across<S: Simd>(
+    s: S,
+    shape: Attention,
+    panel: usize,
+    [left, right]: [View; 2],
+    turned: &mut [f32],
+    to: Output,
+) {
+    let panels = Panels { channels: shape.pixels, lanes: S::LANES };
+    let width = panels.vectors(panel) * S::LANES;
+    let turned = &mut turned[..shape.depth() * width];
+    right.transposed().pack(s, panels, panel, turned);
+    let size = [shape.pixels, width, shape.depth()];
+    Panel { a: left, right: turned, finish: Finish::Scale(1.0), to, size }.run(s);
+}
+
+/// The right side `[pixels, depth]` of a product: its panels one after the other.
+struct Packed<'a> {
+    shape: Attention,
+    values: &'a [f32],
+}
+
+impl<'a> Packed<'a> {
+    #[inline(always)]
+    fn new<S: Simd>(s: S, shape: Attention, from: View, room: &'a mut [f32]) -> Self {
+        let panels = Panels { channels: shape.depth(), lanes: S::LANES };
+        for (panel, to) in room.chunks_mut((2 * S::LANES * shape.pixels).max(1)).enumerate() {
+            from.pack(s, panels, panel, to);
+        }
+        Packed { shape, values: room }
+    }
+
+    /// `to = finish(left · self)` for a left side `[rows, pixels]`.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, s: S, left: View, finish: Finish, to: Output, rows: usize) {
+        let Attention { pixels, .. } = self.shape;
+        let panels = Panels { channels: self.shape.depth(), lanes: S::LANES };
+        for (panel, right) in self.values.chunks((2 * S::LANES * pixels).max(1)).enumerate() {
+            let to = Output { start: to.start + panels.start(panel), ..to };
+            Panel { a: left, right, finish, to, size: [rows, panels.real(panel), pixels] }.run(s);
+        }
+    }
 }

@@ -23,7 +23,7 @@ fn minus_logarithm<S: Simd>(s: S, n: S::F, x: S::F) -> S::F {
 
 /// e^-x of x held between -87 and 87: 2 ulp. Faster than [`exp`], as no result is subnormal or infinite.
 #[inline(always)]
-fn exp_of_negative<S: Simd>(s: S, x: S::F) -> S::F {
+pub(super) fn exp_of_negative<S: Simd>(s: S, x: S::F) -> S::F {
     let x = s.min(s.splat(87.0), s.max(s.splat(-87.0), x));
     let magic = s.splat(12_582_912.0); // 1.5 · 2^23 leaves no bits for a fraction
     let shifted = s.fma(x, s.splat(-std::f32::consts::LOG2_E), magic);

@@ -186,7 +186,7 @@ impl Kernel for Pack<'_> {
         for (group, rows) in to.chunks_mut(TURNED * width).enumerate() {
             let (from, count) = (&from[group * TURNED * steps[0]..], rows.len() / width);
             if steps[0] == 1 && count == TURNED {
-                turn(from, steps[1], real, width, rows);
+                turn(s, from, steps[1], real, width, rows);
             } else {
                 for (k, j) in (0..count).flat_map(|k| (0..real).map(move |j| (k, j))) {
                     rows[k * width + j] = from[k * steps[0] + j * steps[1]];
@@ -201,13 +201,22 @@ impl Kernel for Pack<'_> {
 
 /// [`TURNED`] numbers of each of `real` columns, which lie `step` apart, into rows of `width`.
 #[inline(always)]
-fn turn(from: &[f32], step: usize, real: usize, width: usize, rows: &mut [f32]) {
+fn turn<S: Simd>(s: S, from: &[f32], step: usize, real: usize, width: usize, rows: &mut [f32]) {
     assert!(real <= width && rows.len() == TURNED * width, "{real} columns in rows of {width}");
     assert!(real == 0 || (real - 1) * step + TURNED <= from.len(), "{real} columns {step} apart");
-    for j in 0..real {
-        for k in 0..TURNED {
-            // SAFETY: asserted above.
-            unsafe { *rows.get_unchecked_mut(k * width + j) = *from.get_unchecked(j * step + k) };
+    let (from, rows) = (from.as_ptr(), rows.as_mut_ptr());
+    let squares = real / S::LANES * S::LANES;
+    // SAFETY: asserted above, as `TURNED` is a multiple of every level's lanes.
+    unsafe {
+        for j in (0..squares).step_by(S::LANES) {
+            for k in (0..TURNED).step_by(S::LANES) {
+                s.transpose((from.add(j * step + k), step), (rows.add(k * width + j), width));
+            }
+        }
+        for j in squares..real {
+            for k in 0..TURNED {
+                *rows.add(k * width + j) = *from.add(j * step + k);
+            }
         }
     }
 }

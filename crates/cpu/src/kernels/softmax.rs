@@ -1,11 +1,15 @@
 //! Softmax over rows, and its gradient.
 
+use super::column::ColumnMut;
 use super::math;
 use super::pointer::Parts;
 use crate::{Kernel, Pool, Simd};
 
 /// Rows that a task takes.
 const ROWS: usize = 16;
+
+/// Numbers of a column whose largest are looked for at a time, so that no maximum waits for the one before.
+const CHAINS: usize = 4;
 
 /// `out[r, ..] = softmax(x[r, ..])` for rows of `len` numbers; the largest is taken off first.
 pub fn softmax(pool: &mut Pool, len: usize, x: &[f32], out: &mut [f32]) {
@@ -29,14 +33,14 @@ pub fn softmax_gradient(pool: &mut Pool, len: usize, dy: &[f32], y: &[f32], dx: 
         // SAFETY: one task per stretch of rows.
         let dx = unsafe { dx.range(start, (ROWS * len).min(y.len() - start)) };
         dx.copy_from_slice(&dy[start..][..dx.len()]);
-        level.run(Gradient { len, y: &y[start..][..dx.len()], rows: dx, scale: 1.0 });
+        level.run(Gradient { len, y: &y[start..][..dx.len()], rows: dx });
     });
 }
 
 /// Softmax in place.
-pub(super) struct Forward<'a> {
-    pub len: usize,
-    pub rows: &'a mut [f32],
+struct Forward<'a> {
+    len: usize,
+    rows: &'a mut [f32],
 }
 
 impl Kernel for Forward<'_> {
@@ -64,12 +68,11 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// From `dy` to `dx · scale` in place.
-pub(super) struct Gradient<'a> {
-    pub len: usize,
-    pub y: &'a [f32],
-    pub rows: &'a mut [f32],
-    pub scale: f32,
+/// From `dy` to `dx` in place.
+struct Gradient<'a> {
+    len: usize,
+    y: &'a [f32],
+    rows: &'a mut [f32],
 }
 
 impl Kernel for Gradient<'_> {
@@ -85,11 +88,55 @@ impl Kernel for Gradient<'_> {
             }
             let sum = s.splat(math::total(s, sum));
             for i in (0..len).step_by(S::LANES) {
-                let weight = s.mul(s.read(y, i), s.splat(self.scale));
-                s.write(row, i, s.mul(weight, s.sub(s.read(row, i), sum)));
+                s.write(row, i, s.mul(s.read(y, i), s.sub(s.read(row, i), sum)));
             }
         }
     }
+}
+
+/// e^((x - the largest x) · scale) down a column of `len` vectors, in place; its sums.
+#[inline(always)]
+pub(super) fn exponentials<S: Simd>(s: S, column: &mut ColumnMut, len: usize, scale: f32) -> S::F {
+    let (shift, mut sum) = (shift(s, column, len, scale), s.splat(0.0));
+    for i in 0..len {
+        let e = math::exp_of_negative(s, s.fma(column.read(s, i), s.splat(-scale), shift));
+        column.write(s, i, e);
+        sum = s.add(sum, e);
+    }
+    sum
+}
+
+/// From x and the gradients of `softmax(x · scale)` to these and the gradients of x, down columns of `len` vectors.
+#[inline(always)]
+pub(super) fn slopes<S: Simd>(s: S, [x, slopes]: [&mut ColumnMut; 2], len: usize, scale: f32) {
+    let shift = shift(s, x, len, scale);
+    let (mut sum, mut product) = (s.splat(0.0), s.splat(0.0));
+    for i in 0..len {
+        let e = math::exp_of_negative(s, s.fma(x.read(s, i), s.splat(-scale), shift));
+        x.write(s, i, e);
+        sum = s.add(sum, e);
+        product = s.fma(e, slopes.read(s, i), product);
+    }
+    let share = s.recip(sum);
+    let (mean, scale) = (s.mul(product, share), s.splat(scale));
+    for i in 0..len {
+        let weight = s.mul(x.read(s, i), share);
+        x.write(s, i, weight);
+        slopes.write(s, i, s.mul(s.mul(weight, scale), s.sub(slopes.read(s, i), mean)));
+    }
+}
+
+/// The largest numbers of a column of `len` vectors, times `scale`.
+#[inline(always)]
+fn shift<S: Simd>(s: S, column: &ColumnMut, len: usize, scale: f32) -> S::F {
+    let mut most = [s.splat(f32::NEG_INFINITY); CHAINS];
+    for first in (0..len).step_by(CHAINS) {
+        for (i, most) in most.iter_mut().enumerate() {
+            *most = s.max(*most, column.read(s, (first + i).min(len - 1)));
+        }
+    }
+    let [a, b, c, d] = most;
+    s.mul(s.max(s.max(a, b), s.max(c, d)), s.splat(scale))
 }
 
 /// The largest number of a row.

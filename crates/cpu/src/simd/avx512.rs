@@ -33,6 +33,21 @@ unsafe fn widened(halves: __m256i) -> __m512 {
     unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))) }
 }
 
+/// Four numbers of rows `i`, `4 + i`, `8 + i` and `12 + i`.
+///
+/// # Safety
+/// The machine must have AVX-512, and the numbers must be there.
+#[inline(always)]
+unsafe fn quarters(from: impl Fn(usize) -> *const f32, i: usize) -> __m512 {
+    // SAFETY: promised.
+    unsafe {
+        let first = _mm512_castps128_ps512(_mm_loadu_ps(from(i)));
+        let second = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(from(4 + i)));
+        let third = _mm512_insertf32x4::<2>(second, _mm_loadu_ps(from(8 + i)));
+        _mm512_insertf32x4::<3>(third, _mm_loadu_ps(from(12 + i)))
+    }
+}
+
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 8;
@@ -64,6 +79,26 @@ impl Simd for Avx512 {
     unsafe fn store_part(self, to: *mut f32, x: __m512, len: usize) {
         // SAFETY: the caller promises `len` numbers; the others are masked.
         unsafe { _mm512_mask_storeu_ps(to, first(len), x) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(self, (from, step): (*const f32, usize), (to, row): (*mut f32, usize)) {
+        for left in (0..16).step_by(4) {
+            // SAFETY: the caller promises 16 rows of 16 numbers on both sides.
+            unsafe {
+                let from = |i: usize| from.add(i * step + left);
+                let [a, b, c, d] =
+                    [quarters(from, 0), quarters(from, 1), quarters(from, 2), quarters(from, 3)];
+                let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                let to = |j: usize| to.add((left + j) * row);
+                _mm512_storeu_pd(to(0).cast(), _mm512_unpacklo_pd(ab, cd));
+                _mm512_storeu_pd(to(1).cast(), _mm512_unpackhi_pd(ab, cd));
+                let ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                _mm512_storeu_pd(to(2).cast(), _mm512_unpacklo_pd(ab, cd));
+                _mm512_storeu_pd(to(3).cast(), _mm512_unpackhi_pd(ab, cd));
+            }
+        }
     }
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> __m512 {
