@@ -52,17 +52,3 @@ pub(super) fn store<S: Simd, const R: usize, const Q: usize, const N: usize>(
         s.write(to, i * S::LANES, *acc);
     }
 }
-
-/// Reads what [`store`] wrote.
-#[inline(always)]
-pub(super) fn restore<S: Simd, const R: usize, const Q: usize, const N: usize>(
-    s: S,
-    from: &[f32],
-) -> Registers<S, R, Q, N> {
-    let from = &from[..R * Q * N * S::LANES];
-    let mut acc = [[[s.splat(0.0); N]; Q]; R];
-    for (i, acc) in acc.as_flattened_mut().as_flattened_mut().iter_mut().enumerate() {
-        *acc = s.read(from, i * S::LANES);
-    }
-    acc
-}
