@@ -2,30 +2,13 @@
 
 use std::array::from_fn;
 
+use crate::kernels::band::Pixels;
 use crate::kernels::column::Place;
 use crate::kernels::numbers::SharedNumbers;
 use crate::kernels::pack::Panels;
 use crate::kernels::store::Store;
 use crate::kernels::tile::{Registers, products};
 use crate::{Kernel, Simd};
-
-/// Pixels of some samples. The numbers of a pixel, and of its neighbours in a row of taps, lie together.
-#[derive(Clone, Copy)]
-pub(super) struct Pixels<'a> {
-    pub values: &'a [f32],
-    pub samples: usize,
-    /// Lines of a sample, and pixels of a line.
-    pub size: [usize; 2],
-    /// Numbers from one sample, line and pixel to the next.
-    pub steps: [usize; 3],
-}
-
-impl Pixels<'_> {
-    /// Pixels of a sample.
-    fn count(&self) -> usize {
-        self.size[0] * self.size[1]
-    }
-}
 
 /// Where results go: samples and their pixels one after the other.
 #[derive(Clone, Copy)]
@@ -54,15 +37,15 @@ impl Kernel for Product<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Pixels { values, samples, size, steps } = self.pixels;
-        if samples * self.pixels.count() == 0 {
+        if self.pixels.samples * self.pixels.count() == 0 {
             return;
         }
-        let last =
-            (samples - 1) * steps[0] + (size[0] + self.depth[0] - 2) * steps[1] + (size[1] - 1) * steps[2];
-        let [vectors, products] = [self.panels.vectors(self.panel), self.depth[0] * self.depth[1]];
-        assert!(last + self.depth[1] <= values.len(), "pixels outside of what was loaded");
-        assert!(self.weights.len() >= products * vectors * S::LANES, "too few weights");
+        let ([rows, depth], vectors) = (self.depth, self.panels.vectors(self.panel));
+        assert!(
+            self.pixels.last(rows) + depth <= self.pixels.values.len(),
+            "pixels outside of what was loaded"
+        );
+        assert!(self.weights.len() >= rows * depth * vectors * S::LANES, "too few weights");
         match (S::ROWS, vectors) {
             (8, 2) => self.samples::<S, 8, 2>(s),
             (8, _) => self.samples::<S, 8, 1>(s),
