@@ -17,6 +17,8 @@ pub(super) struct Band {
     /// The samples' height and width.
     pub size: [usize; 2],
     pub channels: usize,
+    /// Numbers from one pixel to the next, not fewer than its channels.
+    pub step: usize,
 }
 
 /// Pixels of some samples. Their numbers, and those of neighbours in a row, lie together.
@@ -46,7 +48,7 @@ impl Pixels<'_> {
 impl Band {
     /// Numbers of a row with its border.
     fn line(&self) -> usize {
-        (self.size[1] + 2 * self.border) * self.channels
+        (self.size[1] + 2 * self.border) * self.step
     }
 
     /// Numbers of a sample.
@@ -74,7 +76,9 @@ impl Band {
         room: &mut [f32],
     ) -> Pixels<'r> {
         let values = match load.plain_source() {
-            Some(Numbers::F32(x)) if self.border == 0 && self.channels.is_multiple_of(BLOCK) => {
+            Some(Numbers::F32(x))
+                if self.border == 0 && self.step == self.channels && self.channels.is_multiple_of(BLOCK) =>
+            {
                 &x[self.first() * self.channels..]
             }
             _ => {
@@ -85,7 +89,7 @@ impl Band {
             }
         };
         let size = [self.rows[1] - self.rows[0], self.size[1]];
-        let steps = [self.sample(), self.line(), self.channels];
+        let steps = [self.sample(), self.line(), self.step];
         Pixels { values, samples: self.samples.len(), size, steps }
     }
 }
@@ -109,9 +113,17 @@ impl Kernel for LoadSample<'_, '_> {
         for (index, line) in to.chunks_exact_mut(band.line()).enumerate() {
             match (band.rows[0] + index).checked_sub(band.border) {
                 Some(y) if y < h => {
-                    let (before, rest) = line.split_at_mut(band.border * band.channels);
-                    let (row, after) = rest.split_at_mut(w * band.channels);
-                    row.copy_from_slice(load.row(s, [sample, y], [h, w], room));
+                    let (before, rest) = line.split_at_mut(band.border * band.step);
+                    let (to, after) = rest.split_at_mut(w * band.step);
+                    let row = load.row(s, [sample, y], [h, w], room);
+                    if band.step == band.channels {
+                        to.copy_from_slice(row);
+                    } else {
+                        for (to, pixel) in to.chunks_exact_mut(band.step).zip(row.chunks_exact(band.channels))
+                        {
+                            to[..band.channels].copy_from_slice(pixel);
+                        }
+                    }
                     before.fill(0.0);
                     after.fill(0.0);
                 }

@@ -32,7 +32,7 @@ impl Task<'_> {
         let Conv { h, w, taps, .. } = self.shape;
         let (samples, rows, part) = self.cut.task(self.index, self.shape);
         let (side, channels) = (if taps == 9 { 3 } else { 1 }, self.weights.channels().0);
-        let band = Band { samples, rows, border: side / 2, size: [h, w], channels };
+        let band = Band { samples, rows, border: side / 2, size: [h, w], channels, step: channels };
         let [to, room] = scratch.take([band.len(), self.load.row_len(w)]);
         let pixels = band.pixels(level, self.load, to, room);
         let (sample, pixel) = (band.samples.start, band.first());
