@@ -1,6 +1,7 @@
 //! The kernels: plain functions over slices, each the same bits for any batch split and thread count.
 
 pub mod attention;
+mod band;
 mod column;
 pub mod conv;
 pub mod conv_weight;

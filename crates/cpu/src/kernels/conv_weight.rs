@@ -1,10 +1,11 @@
 //! The gradients of a convolution's weights.
 //!
 //! Where there are few weights a task takes a whole sample, and its gradient is left aside to be added up, sample after
-//! sample; where there are many, samples are loaded for all threads to see, and a task takes a few weights through all
-//! samples. 3x3 filters on images of some size are summed by Winograd's algorithm, others product by product.
+//! sample; where there are many, a task takes a few weights through all samples. 3x3 filters on images of some size are
+//! summed by Winograd's algorithm, others product by product; those of one tap or of few channels as products of pixels.
 
 mod direct;
+mod outer;
 pub mod transformed;
 mod winograd;
 
@@ -16,7 +17,7 @@ use super::numbers::Numbers;
 use super::pack::Panels;
 use super::pointer::Parts;
 use super::winograd::transforms::{ELEMENTS, OUTPUTS};
-use crate::{Kernel, Level, Pool, Simd};
+use crate::{Kernel, Level, Pool, Scratch, Simd};
 use transformed::To;
 
 /// Floats of samples that are loaded before their weights are computed.
@@ -38,39 +39,47 @@ pub fn conv_weight_gradient<'a>(
     if transformed::suits(shape) {
         return transformed::add_samples(pool, shape, load, dy, To::Weights(dw));
     }
-    let layout = Layout::new(shape, pool.level());
-    let dw = Parts::new(dw);
-    if layout.has_few_weights() {
-        by_sample(pool, layout, load, dy, dw);
-    } else {
-        by_weight(pool, layout, load, dy, dw);
+    if outer::suits(shape) {
+        return outer::run(pool, shape, load, dy, dw);
     }
+    let layout = Layout::new(shape, pool.level());
+    if !layout.has_few_weights() {
+        return by_weight(pool, layout, load, dy, Parts::new(dw));
+    }
+    let level = pool.level();
+    by_sample(pool, shape.n, dw, |sample, to, scratch| {
+        let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(load), layout.sums()]);
+        layout.load(level, load, dy, sample, [&mut *loaded, room]);
+        let (panels, blocks) = (0..layout.panels.count(), 0..layout.tile.blocks());
+        level.run(Weights { layout, loaded, to: Parts::new(to), panels, blocks, add: false, sums });
+    });
 }
 
-/// A task for each sample of a wave, then the sum over samples.
-fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
+/// A task for each sample of a wave, which writes the weights of that sample, then the sum over samples.
+fn by_sample(
+    pool: &mut Pool,
+    n: usize,
+    dw: &mut [f32],
+    task: impl Fn(usize, &mut [f32], &mut Scratch) + Sync,
+) {
     let (mut workers, shared) = pool.split();
-    let (level, shape) = (workers.level, layout.shape);
-    let wave = (WAVE / layout.weights()).clamp(workers.threads(), shape.n.max(workers.threads()));
-    let [partials] = shared.take([wave * layout.weights()]);
-    for first in (0..shape.n).step_by(wave) {
-        let samples = wave.min(shape.n - first);
+    let (level, weights, dw) = (workers.level, dw.len(), Parts::new(dw));
+    let wave = (WAVE / weights).clamp(workers.threads(), n.max(workers.threads()));
+    let [partials] = shared.take([wave * weights]);
+    for first in (0..n).step_by(wave) {
+        let samples = wave.min(n - first);
         let parts = Parts::new(&mut *partials);
-        workers.run(samples, |task, scratch| {
-            let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(load), layout.sums()]);
-            layout.load(level, load, dy, first + task, [&mut *loaded, room]);
+        workers.run(samples, |index, scratch| {
             // SAFETY: one task per sample.
-            let to = Parts::new(unsafe { parts.range(task * layout.weights(), layout.weights()) });
-            let (panels, blocks) = (0..layout.panels.count(), 0..layout.tile.blocks());
-            level.run(Weights { layout, loaded, to, panels, blocks, add: false, sums });
+            task(first + index, unsafe { parts.range(index * weights, weights) }, scratch);
         });
         let chunk = 4096;
-        workers.run(layout.weights().div_ceil(chunk), |task, _| {
+        workers.run(weights.div_ceil(chunk), |task, _| {
             let start = task * chunk;
-            let len = chunk.min(layout.weights() - start);
+            let len = chunk.min(weights - start);
             // SAFETY: one task per stretch.
             let to = unsafe { dw.range(start, len) };
-            for partial in partials.chunks_exact(layout.weights()).take(samples) {
+            for partial in partials.chunks_exact(weights).take(samples) {
                 level.run(Add { to: &mut *to, sums: &partial[start..start + len] });
             }
         });
@@ -126,7 +135,7 @@ impl Layout {
     }
 
     fn weights(&self) -> usize {
-        self.shape.taps * self.shape.cin * self.shape.cout
+        9 * self.shape.cin * self.shape.cout
     }
 
     /// Whether the weights are so few that a copy for each sample costs less than sharing the samples: where these are

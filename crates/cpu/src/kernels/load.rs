@@ -95,7 +95,7 @@ impl<'a> Load<'a> {
 
     /// The first source, where its rows can be used as they lie.
     #[inline(always)]
-    fn plain_source(&self) -> Option<Numbers<'a>> {
+    pub(super) fn plain_source(&self) -> Option<Numbers<'a>> {
         let changed = self.affine.is_some() || self.silu || self.dropout.is_some() || self.scale != 1.0;
         (self.resize == Resize::Same && self.sources.len() == 1 && !changed).then(|| self.sources[0].x)
     }

@@ -76,12 +76,17 @@ impl Weights<'_> {
 
     /// Packs one block of a panel: `[tap][channel of the block][channel of the panel]`.
     pub fn pack_block(&self, level: Level, [panel, block]: [usize; 2], packed: &mut [f32]) {
+        self.pack(level, panel, block * BLOCK, packed);
+    }
+
+    /// Packs a panel from a channel on, as many as there is place for: `[tap][channel][channel of the panel]`.
+    fn pack(&self, level: Level, panel: usize, channel: usize, packed: &mut [f32]) {
         let panels = self.panels(level.lanes());
         let width = panels.vectors(panel) * level.lanes();
         for (tap, part) in packed.chunks_exact_mut(packed.len() / self.taps).enumerate() {
             let tap = if self.turned { self.taps - 1 - tap } else { tap };
             let steps = if self.turned { [1, self.cout] } else { [self.cout, 1] };
-            let first = block * BLOCK * steps[0] + panels.start(panel) * steps[1];
+            let first = channel * steps[0] + panels.start(panel) * steps[1];
             let from = &self.values[tap * self.cin * self.cout..][first..];
             level.run(Pack { from, steps, real: panels.real(panel), width, to: part });
         }
@@ -126,8 +131,8 @@ pub(super) fn run_with(
     });
 }
 
-/// Weights as direct convolutions read them: `[panel][block][tap][channel of the block][channel of the panel]`, zeros
-/// where a panel ends early.
+/// Weights as direct convolutions read them: `[panel][tap][channel][channel of the panel]`, zeros where a panel ends
+/// early.
 pub(super) struct Direct<'a> {
     pub weights: Weights<'a>,
     pub level: Level,
@@ -139,18 +144,16 @@ impl Packing for Direct<'_> {
     }
 
     fn parts(&self) -> usize {
-        self.weights.panels(self.level.lanes()).count() * self.weights.blocks()
+        self.weights.panels(self.level.lanes()).count()
     }
 
     fn write(&self, part: usize, to: Parts<f32>, _: &mut Scratch) {
         let Direct { weights, level } = self;
-        let (lanes, blocks) = (level.lanes(), weights.blocks());
-        let (panel, block) = (part / blocks, part % blocks);
-        let width = weights.panels(lanes).vectors(panel) * lanes;
-        let start = panel * weights.depth() * 2 * lanes + block * BLOCK * weights.taps * width;
-        // SAFETY: each part is of another panel or block.
-        let rows = unsafe { to.range(start, weights.block_depth(block) * weights.taps * width) };
-        weights.pack_block(*level, [panel, block], rows);
+        let (lanes, depth) = (level.lanes(), weights.depth());
+        let width = weights.panels(lanes).vectors(part) * lanes;
+        // SAFETY: each part is of another panel.
+        let rows = unsafe { to.range(part * depth * 2 * lanes, depth * width) };
+        weights.pack(*level, part, 0, rows);
     }
 }
 

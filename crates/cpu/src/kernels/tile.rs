@@ -13,12 +13,34 @@ pub(super) type Registers<S, const R: usize, const Q: usize, const N: usize> = [
 /// # Safety
 /// All of these must be there to be read.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // over iterators the sums leave their registers: half the speed
 pub(super) unsafe fn products<S: Simd, const R: usize, const Q: usize, const N: usize, const QSTEP: usize>(
     s: S,
     depth: usize,
-    (from, kstep): ([*const f32; R], usize),
+    from: ([*const f32; R], usize),
     vectors: *const f32,
+    acc: &mut Registers<S, R, Q, N>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { spread_products::<S, R, Q, N, QSTEP>(s, depth, from, (vectors, N * S::LANES), acc) }
+}
+
+/// [`products`] with vectors that lie at `vectors[k · step]`.
+///
+/// # Safety
+/// All of these must be there to be read.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // over iterators the sums leave their registers: half the speed
+pub(super) unsafe fn spread_products<
+    S: Simd,
+    const R: usize,
+    const Q: usize,
+    const N: usize,
+    const QSTEP: usize,
+>(
+    s: S,
+    depth: usize,
+    (from, kstep): ([*const f32; R], usize),
+    (vectors, step): (*const f32, usize),
     acc: &mut Registers<S, R, Q, N>,
 ) {
     for k in 0..depth {
@@ -26,7 +48,7 @@ pub(super) unsafe fn products<S: Simd, const R: usize, const Q: usize, const N: 
         unsafe {
             let mut row = [s.splat(0.0); N];
             for (j, row) in row.iter_mut().enumerate() {
-                *row = s.load(vectors.add((k * N + j) * S::LANES));
+                *row = s.load(vectors.add(k * step + j * S::LANES));
             }
             for r in 0..R {
                 for q in 0..Q {

@@ -25,6 +25,10 @@ const SHAPES: &[[usize; 6]] = &[
     [1, 9, 16, 1, 70, 9],
     [5, 6, 6, 20, 12, 1],
     [1, 3, 8, 48, 32, 1],
+    [2, 3, 5, 256, 17, 1],
+    // few channels on a side
+    [2, 5, 9, 36, 3, 9],
+    [3, 12, 13, 2, 40, 9],
 ];
 
 fn shapes() -> impl Iterator<Item = Conv> {
@@ -184,6 +188,10 @@ fn neither_threads_nor_the_batch_split_change_a_bit_of_a_convolution() {
         [7, 4, 4, 40, 72, 9],
         [7, 2, 3, 33, 65, 9],
         [7, 8, 8, 40, 40, 1],
+        [7, 4, 4, 40, 40, 1],
+        [7, 8, 8, 40, 3, 9],
+        [7, 3, 3, 40, 12, 9],
+        [7, 8, 8, 3, 40, 9],
     ];
     for shape in shapes {
         Level::available().for_each(|level| expect_bits_of_the_whole(level, shape));

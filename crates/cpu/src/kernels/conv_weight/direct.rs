@@ -1,4 +1,4 @@
-//! Gradients of weights, product by product: all samples and pixels of a weight in one register.
+//! Gradients of 3x3 weights, product by product: all samples and pixels of a weight in one register.
 
 use std::ops::Range;
 
@@ -66,7 +66,7 @@ impl Weights<'_> {
     ) {
         let Layout { shape, tile, .. } = self.layout;
         let channels = (shape.cin - block * BLOCK).min(BLOCK);
-        for tap in 0..shape.taps {
+        for tap in 0..9 {
             for first in (0..channels).step_by(Q) {
                 let mut acc = [[[s.splat(0.0); N]; Q]; 1];
                 let real = Q.min(channels - first);
@@ -106,12 +106,11 @@ impl Weights<'_> {
         acc: &mut Registers<S, 1, Q, N>,
     ) {
         let Layout { shape, tile, .. } = self.layout;
-        let side = if shape.taps == 9 { 3 } else { 1 };
-        let (rows, columns) = (inside(tap / side, side, shape.h), inside(tap % side, side, shape.w));
+        let (rows, columns) = (inside(tap / 3, shape.h), inside(tap % 3, shape.w));
         for y in rows {
             // SAFETY: the caller's promise.
             unsafe {
-                let [above, left] = [y + tap / side - side / 2, columns.start + tap % side - side / 2];
+                let [above, left] = [y + tap / 3 - 1, columns.start + tap % 3 - 1];
                 let row = above * tile.row() + left * BLOCK;
                 let dy = dy.add((y * shape.w + columns.start) * N * S::LANES);
                 let from = ([x.add(row)], BLOCK);
@@ -129,7 +128,6 @@ impl Weights<'_> {
 }
 
 /// The pixels of `len` whose neighbour a tap meets: the others meet zeros.
-fn inside(tap: usize, side: usize, len: usize) -> Range<usize> {
-    let shift = side / 2;
-    shift.saturating_sub(tap)..len - tap.saturating_sub(shift)
+fn inside(tap: usize, len: usize) -> Range<usize> {
+    1_usize.saturating_sub(tap)..len - tap.saturating_sub(1)
 }
