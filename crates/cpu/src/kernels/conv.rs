@@ -1,8 +1,10 @@
 //! Convolutions 3x3 and 1x1 with "same" zero padding, and the gradients of their inputs.
 //!
-//! 3x3 convolutions of images and layers of some size are done by Winograd's algorithm, all others product by product.
+//! 3x3 convolutions of images and layers of some size are done by Winograd's algorithm, those to few channels as 1x1
+//! convolutions to the taps of these, and all others product by product.
 
 mod direct;
+mod folded;
 mod product;
 
 use super::cut::Cut;
@@ -74,6 +76,9 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
     store.check(shape.n, cout, out.len());
     if winograd::suits(shape, &weights) {
         return winograd::run(pool, shape, load, weights, store, out);
+    }
+    if folded::suits(&weights) {
+        return folded::run(pool, shape, load, weights, store, out);
     }
     let (mut workers, shared) = pool.split();
     let level = workers.level;

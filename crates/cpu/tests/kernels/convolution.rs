@@ -91,11 +91,16 @@ fn sums_by_winograds_algorithm_err_little_more_than_direct_sums() {
 
 #[test]
 fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
-    let shape = Conv { n: 3, h: 4, w: 6, cin: 20, cout: 37, taps: 9 };
-    let (pixels, outputs) = (3 * 4 * 6, 3 * 4 * 6 * 37);
-    let weights = numbers(9 * 20 * 37, 1);
+    [37, 3].into_iter().for_each(fused_into_a_convolution_to);
+}
+
+/// To so many channels.
+fn fused_into_a_convolution_to(cout: usize) {
+    let shape = Conv { n: 3, h: 4, w: 6, cin: 20, cout, taps: 9 };
+    let (pixels, outputs) = (3 * 4 * 6, 3 * 4 * 6 * cout);
+    let weights = numbers(9 * 20 * cout, 1);
     let [scale, shift] = [2, 3].map(|seed| numbers(3 * 20, seed));
-    let (bias, embedding, residual) = (numbers(37, 4), numbers(3 * 37, 5), numbers(outputs, 6));
+    let (bias, embedding, residual) = (numbers(cout, 4), numbers(3 * cout, 5), numbers(outputs, 6));
     let keys: Vec<philox::Row> = (0..3).map(|i| [i, 7, 8, 9]).collect();
     let dropout = Dropout { keys: &keys, lane: 3, threshold: philox::threshold(0.25), scale: 1.0 / 0.75 };
     for mut pool in pools() {
@@ -111,7 +116,7 @@ fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
             let mut y = numbers(outputs, 12);
             let mut expected = naive::conv(shape, &naive::load([3, 4, 6], &load), &wide(&weights));
             for (i, value) in expected.iter_mut().enumerate() {
-                let extra = bias[i % 37] + residual[i] + embedding[i / (24 * 37) * 37 + i % 37];
+                let extra = bias[i % cout] + residual[i] + embedding[i / (24 * cout) * cout + i % cout];
                 *value = (*value + f64::from(extra)) * 0.5 + f64::from(y[i]);
             }
             conv(&mut pool, shape, &load, &weights, &store, &mut y);
