@@ -28,7 +28,7 @@ impl Run<'_> {
     }
 
     pub(super) fn weight_gradient(&self, pool: &mut Pool, gradient: &WeightGradient, step: &Step) {
-        let out = &step.outputs[0];
+        let (out, sums) = (&step.outputs[0], step.outputs.get(1));
         let [n, h, w, cout] = self.sizes(gradient.dy);
         let [taps, cin, _] = self.sizes(out.value);
         let (affine, sources) = self.sources(pool.level(), &gradient.load);
@@ -38,7 +38,7 @@ impl Run<'_> {
             result.fill(0.0);
         }
         let (shape, dy) = (conv::Conv { n, h, w, cin, cout, taps }, self.numbers(gradient.dy));
-        conv_weight_gradient(pool, shape, &load, dy, result);
+        conv_weight_gradient(pool, shape, &load, dy, result, sums.map(|sums| self.result(sums)));
     }
 
     pub(super) fn random(&self, pool: &mut Pool, by: Distribution, lane: u32, keys: Value, out: &Made) {

@@ -9,6 +9,7 @@ mod winograd;
 
 use std::ops::Range;
 
+use super::column::{Column, Place};
 use super::conv::Conv;
 use super::load::{BLOCK, Load, Tile};
 use super::numbers::Numbers;
@@ -20,30 +21,44 @@ use crate::{Kernel, Level, Pool, Simd};
 /// Floats of samples that are loaded before their weights are computed.
 const WAVE: usize = 1 << 18;
 
-/// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output.
+/// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output, and if asked
+/// `sums[n, cout]`, of `dy` over pixels.
 pub fn conv_weight_gradient<'a>(
     pool: &mut Pool,
     shape: Conv,
     load: &Load,
     dy: impl Into<Numbers<'a>>,
     dw: &mut [f32],
+    sums: Option<&mut [f32]>,
 ) {
     let dy = dy.into();
     shape.check(dw);
     load.check(shape.n, shape.h, shape.w);
     assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
     assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
+    if let Some(sums) = &sums {
+        assert_eq!(sums.len(), shape.n * shape.cout, "the sums over pixels of {shape:?}");
+    }
     let layout = Layout::new(shape, pool.level());
-    let dw = Parts::new(dw);
+    let (samples, dw) = (Samples { load, dy, sums: sums.map(Parts::new) }, Parts::new(dw));
     if layout.has_few_weights() {
-        by_sample(pool, layout, load, dy, dw);
+        by_sample(pool, layout, samples, dw);
     } else {
-        by_weight(pool, layout, load, dy, dw);
+        by_weight(pool, layout, samples, dw);
     }
 }
 
+/// What is read of samples, and what is made of each of them alone.
+#[derive(Clone, Copy)]
+struct Samples<'a> {
+    load: &'a Load<'a>,
+    dy: Numbers<'a>,
+    /// `[n, cout]`
+    sums: Option<Parts<'a, f32>>,
+}
+
 /// A task for each sample of a wave, then the sum over samples.
-fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
+fn by_sample(pool: &mut Pool, layout: Layout, of: Samples, dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.weights()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -52,8 +67,9 @@ fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Part
         let samples = wave.min(shape.n - first);
         let parts = Parts::new(&mut *partials);
         workers.run(samples, |task, scratch| {
-            let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(load), layout.sums()]);
-            layout.load(level, load, dy, first + task, [&mut *loaded, room]);
+            let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(of.load), layout.sums()]);
+            // SAFETY: one task per sample.
+            unsafe { layout.load(level, of, first + task, [&mut *loaded, room]) };
             // SAFETY: one task per sample.
             let to = Parts::new(unsafe { parts.range(task * layout.weights(), layout.weights()) });
             let (panels, blocks) = (0..layout.panels.count(), 0..layout.tile.blocks());
@@ -73,7 +89,7 @@ fn by_sample(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Part
 }
 
 /// Samples loaded for all to see, then a task for each panel and block of channels.
-fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
+fn by_weight(pool: &mut Pool, layout: Layout, of: Samples, dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.loaded()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -82,10 +98,10 @@ fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Part
         let samples = wave.min(shape.n - first);
         let parts = Parts::new(&mut *loaded);
         workers.run(samples, |task, scratch| {
-            let [room] = scratch.take([layout.room(load)]);
+            let [room] = scratch.take([layout.room(of.load)]);
             // SAFETY: one task per sample.
             let loaded = unsafe { parts.range(task * layout.loaded(), layout.loaded()) };
-            layout.load(level, load, dy, first + task, [loaded, room]);
+            unsafe { layout.load(level, of, first + task, [loaded, room]) };
         });
         let (blocks, loaded) = (layout.tile.blocks(), &loaded[..samples * layout.loaded()]);
         workers.run(layout.panels.count() * blocks, |task, scratch| {
@@ -145,13 +161,21 @@ impl Layout {
         if self.winograd { ELEMENTS * BLOCK * 2 * self.panels.lanes } else { 0 }
     }
 
-    /// Loads one sample and its gradient.
-    fn load(&self, level: Level, load: &Load, dy: Numbers, sample: usize, [to, room]: [&mut [f32]; 2]) {
-        let image = self.pixels() * self.shape.cout;
-        let dy = dy.range(sample * image, image);
+    /// Loads one sample and its gradient, and sums this over pixels.
+    ///
+    /// # Safety
+    /// Nobody else may write to the sums of the sample.
+    unsafe fn load(&self, level: Level, of: Samples, sample: usize, [to, room]: [&mut [f32]; 2]) {
+        let (load, cout) = (of.load, self.shape.cout);
+        let dy = of.dy.range(sample * self.pixels() * cout, self.pixels() * cout);
         match self.winograd {
             true => self.load_transformed(level, load, dy, sample, [to, room]),
             false => self.load_directly(level, load, dy, sample, [to, room]),
+        }
+        if let Some(sums) = of.sums {
+            // SAFETY: promised.
+            let sums = unsafe { sums.range(sample * cout, cout) };
+            level.run(SumPixels { dy, width: self.shape.w, sums });
         }
     }
 }
@@ -204,6 +228,38 @@ impl Weights<'_> {
         let at = (tap * shape.cin + channel) * shape.cout + panels.start(panel);
         // SAFETY: this task's panel and block; nobody else has them, and one row is used at a time.
         unsafe { self.to.range(at, panels.real(panel)) }
+    }
+}
+
+/// Sums a sample's gradient over its pixels, row by row, while it is in the cache.
+struct SumPixels<'a> {
+    dy: Numbers<'a>,
+    width: usize,
+    /// `[cout]`
+    sums: &'a mut [f32],
+}
+
+impl Kernel for SumPixels<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let SumPixels { dy, width, sums } = self;
+        let channels = sums.len();
+        for i in (0..channels).step_by(S::LANES) {
+            let mut sum = s.splat(0.0);
+            for row in (0..dy.len()).step_by(width * channels) {
+                let len = (channels - i).min(S::LANES);
+                let row = Column::new(s, dy, Place { first: row + i, step: channels, len, pixels: width });
+                let mut strands = [s.splat(0.0); 4];
+                for pixel in 0..width {
+                    strands[pixel % 4] = s.add(strands[pixel % 4], row.read(s, pixel));
+                }
+                let [a, b, c, d] = strands;
+                sum = s.add(sum, s.add(s.add(a, b), s.add(c, d)));
+            }
+            s.write(sums, i, sum);
+        }
     }
 }
 

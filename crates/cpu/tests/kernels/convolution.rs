@@ -136,10 +136,15 @@ fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
             assert_near(&dx, &expected, shape.taps * shape.cout);
 
             let sources = [Source { x: (&x).into(), channels: shape.cin }];
-            let mut dw = vec![1.0; weights.len()];
-            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw);
+            let (mut dw, mut sums) = (vec![1.0; weights.len()], vec![f32::NAN; shape.n * shape.cout]);
+            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw, Some(&mut sums));
             let expected = naive::conv_weight_gradient(shape, &wide(&x), &wide(&dy));
             assert_near(&dw, &expected.iter().map(|dw| 1.0 + dw).collect::<Vec<_>>(), pixels);
+            let mut expected = vec![0.0; sums.len()];
+            for (i, dy) in wide(&dy).iter().enumerate() {
+                expected[i / (shape.h * shape.w * shape.cout) * shape.cout + i % shape.cout] += dy;
+            }
+            assert_near(&sums, &expected, shape.h * shape.w);
         }
     }
 }
@@ -150,7 +155,7 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
     let (x, dy) = (numbers(shape.n * per * shape.cin, 1), numbers(shape.n * per * shape.cout, 2));
     let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
-    let mut dw = vec![0.0; weights.len()];
+    let (mut dw, mut sums) = (vec![0.0; weights.len()], vec![0.0; shape.n * shape.cout]);
     for ends in cuts.windows(2) {
         let part = Conv { n: ends[1] - ends[0], ..shape };
         let [of_x, of_y] =
@@ -160,9 +165,10 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
         conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
-        conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw);
+        let sums = &mut sums[ends[0] * shape.cout..ends[1] * shape.cout];
+        conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw, Some(sums));
     }
-    [y, dx, dw].concat()
+    [y, dx, dw, sums].concat()
 }
 
 #[test]

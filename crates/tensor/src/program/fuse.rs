@@ -7,6 +7,7 @@
 //!   they are worked out again rather than kept.
 //! - Elementwise formulas melt into the only formula or fold that reads them.
 //! - The two passes of a norm's gradient become one step.
+//! - Sums of images over their pixels become a second output of the weight gradient that reads the same images.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
 
 mod formulas;
@@ -23,6 +24,7 @@ pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
     let mut fuser = Fuser::new(graph);
     fuser.find_stores();
     fuser.lower_outputs();
+    fuser.join_pixel_sums();
     fuser.finish()
 }
 
@@ -204,6 +206,31 @@ impl<'a> Fuser<'a> {
         }
     }
 
+    /// Lets weight gradients make the sums over pixels, for the gradients of biases, of the images that they read anyway.
+    fn join_pixel_sums(&mut self) {
+        let sums: Vec<(Value, Value)> = self
+            .steps
+            .iter()
+            .filter_map(|((made, _), step)| Some((*made, summed_images(self.graph, step)?)))
+            .collect();
+        for (sums, images) in sums {
+            let gradient = self.steps.iter().find(|(_, step)| match &step.kernel {
+                Kernel::ConvWeightGradient(WeightGradient { dy, .. }) => {
+                    let inputs = step.kernel.inputs();
+                    root(self.graph, *dy) == images
+                        && step.outputs.len() == 1
+                        && !inputs.iter().any(|input| self.follows(*input, sums))
+                }
+                _ => false,
+            });
+            if let Some(key) = gradient.map(|(key, _)| *key) {
+                self.steps.remove(&(sums, None));
+                let gradient = self.steps.get_mut(&key).expect("it was found");
+                gradient.outputs.push(Made { value: sums, into: None });
+            }
+        }
+    }
+
     /// The steps in the order of what they make, but for those that others need earlier.
     fn finish(self) -> Vec<Step> {
         let steps: Vec<Step> = self.steps.into_values().collect();
@@ -258,6 +285,14 @@ fn folds_samples(kernel: &Kernel) -> bool {
         Kernel::Plain { op: Op::MatMul { transpose_left: true, transpose_right: false }, .. } => true,
         _ => false,
     }
+}
+
+/// The images that a step sums over their pixels, if that is all it does.
+fn summed_images(graph: &Graph, step: &Step) -> Option<Value> {
+    let Kernel::Reduce { map, by: Fold::Sum, axes } = &step.kernel else { return None };
+    let plain = axes == &[1, 2] && map.exprs == [Expr::Input(0)] && map.shape.rank() == 4;
+    let whole = step.outputs[0].into.is_none() && map.shape == *graph.shape(map.inputs[0]);
+    (plain && whole).then(|| root(graph, map.inputs[0]))
 }
 
 fn copy(graph: &Graph, value: Value, to: (Value, usize), accumulate: bool) -> Step {

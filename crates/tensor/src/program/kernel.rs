@@ -9,9 +9,10 @@ use crate::{Expr, Shape, Value};
 #[derive(Clone, Debug)]
 pub struct Step {
     pub kernel: Kernel,
-    /// What it makes: one value, but for a [`Map`] with several formulas and a [`NormalizeGradient`].
+    /// What it makes: one value, but for a [`Map`] with several formulas, a [`NormalizeGradient`] and some of a
+    /// [`WeightGradient`].
     pub outputs: Vec<Made>,
-    /// Adds to what is there, sample by sample, instead of overwriting it.
+    /// Adds the first value to what is there, sample by sample, instead of overwriting it.
     pub accumulate: bool,
 }
 
@@ -67,6 +68,7 @@ pub struct Conv {
     pub store: Store,
 }
 
+/// [`Op::ConvWeightGradient`], and where a second value is made the sums of `dy` over pixels, `[n, 1, 1, cout]`.
 #[derive(Clone, Debug)]
 pub struct WeightGradient {
     pub load: Load,
