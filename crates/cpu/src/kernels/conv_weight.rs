@@ -251,12 +251,7 @@ impl Kernel for SumPixels<'_> {
             for row in (0..dy.len()).step_by(width * channels) {
                 let len = (channels - i).min(S::LANES);
                 let row = Column::new(s, dy, Place { first: row + i, step: channels, len, pixels: width });
-                let mut strands = [s.splat(0.0); 4];
-                for pixel in 0..width {
-                    strands[pixel % 4] = s.add(strands[pixel % 4], row.read(s, pixel));
-                }
-                let [a, b, c, d] = strands;
-                sum = s.add(sum, s.add(s.add(a, b), s.add(c, d)));
+                sum = s.add(sum, row.sum(s));
             }
             s.write(sums, i, sum);
         }
