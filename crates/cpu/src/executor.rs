@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
             Kernel::Reduce { map, by, axes } => {
                 self.reduce(pool, tape.expect("a fold has a formula"), map, (*by, axes), step)
             }
-            Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
+            Kernel::Conv(conv) => self.conv(pool, conv, step),
             Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
             Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
             Kernel::Linear { x, weight, bias } => self.linear(pool, [*x, *weight], *bias, step),

@@ -188,15 +188,23 @@ impl Patterns {
 
     fn find_stats(&mut self, program: &Program, readers: &HashMap<Value, Vec<usize>>) {
         for step in &program.steps {
-            let Kernel::Plain { op: Op::GroupStats { .. }, inputs } = &step.kernel else { continue };
-            let stats = step.outputs[0].value;
+            let Some((stats, images)) = stats_of(step) else { continue };
             let Some(first) = readers.get(&stats).and_then(|readers| readers.first()) else { continue };
             let Kernel::Conv(conv) = &program.steps[*first].kernel else { continue };
             let norm = conv.load.norm.as_ref().filter(|norm| norm.stats == stats);
-            if norm.is_some() && program.root(conv.load.source) == program.root(inputs[0]) {
+            if norm.is_some() && program.root(conv.load.source) == program.root(images) {
                 self.fused_stats.insert(stats);
             }
         }
+    }
+}
+
+/// The statistics that a step makes, and of which images.
+fn stats_of(step: &Step) -> Option<(Value, Value)> {
+    match (&step.kernel, &step.outputs[..]) {
+        (Kernel::Plain { op: Op::GroupStats { .. }, inputs }, [stats]) => Some((stats.value, inputs[0])),
+        (Kernel::Conv(_), [images, stats]) => Some((stats.value, images.value)),
+        _ => None,
     }
 }
 

@@ -128,7 +128,10 @@ impl<'a> Lowering<'a> {
             Kernel::Reduce { map, by, axes } => {
                 self.reduce(map, (*by, axes), &step.outputs[0], step.accumulate)
             }
-            Kernel::Conv(conv) => self.conv(conv, &step.outputs[0]),
+            Kernel::Conv(conv) => {
+                self.conv(conv, &step.outputs[0]);
+                self.result_stats(conv, step);
+            }
             Kernel::ConvWeightGradient(gradient) => {
                 self.sum_pixels(gradient, step);
                 self.weight_gradient(gradient, step);

@@ -313,3 +313,18 @@ fn the_sums_for_a_bias_are_made_where_the_gradient_of_the_weights_reads_the_same
     let over_pixels = |kernel: &Kernel| matches!(kernel, Kernel::Reduce { axes, .. } if axes == &[1, 2]);
     assert_eq!(makes(over_pixels), [0; 0], "{program}");
 }
+
+#[test]
+fn the_statistics_of_a_result_are_made_with_it() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 4, 4, 3]);
+    let (weight, bias) = (graph.input("weight", [9, 3, 4]), graph.input("bias", [4]));
+    let y = graph.conv(x, weight, Some(bias));
+    let norm = GroupNorm { groups: 2, eps: 1e-6, silu: true, dropout: None };
+    let y = graph.group_norm(y, bias, bias, norm);
+    graph.output("y", y);
+    let program = compile(graph);
+    let outputs: Vec<usize> = program.steps.iter().map(|step| step.outputs.len()).collect();
+    assert!(matches!(program.steps[0].kernel, Kernel::Conv(_)), "{program}");
+    assert_eq!(outputs, [2, 1], "{program}");
+}

@@ -1,11 +1,14 @@
 //! Convolutions, their gradients, resampling and random numbers.
 
-use tensor::{Conv, Distribution, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient};
+use tensor::{
+    Conv, Distribution, Load, Made, Norm, Resample, Stats, Step, Store, Value, Warp, WeightGradient,
+};
 
 use super::Run;
 use crate::kernels::conv;
 use crate::kernels::conv_weight::conv_weight_gradient;
 use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
+use crate::kernels::norm::Statistics;
 use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
 use crate::kernels::store::Store as Storing;
@@ -13,12 +16,15 @@ use crate::kernels::warp;
 use crate::{Level, Pool};
 
 impl Run<'_> {
-    pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, out: &Made) {
+    pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, step: &Step) {
+        let out = &step.outputs[0];
         let [taps, cin, cout] = self.sizes(conv.weight);
         let [n, h, w, _] = self.sizes(out.value);
         let (affine, sources) = self.sources(pool.level(), &conv.load);
         let load = self.loading(&conv.load, &affine, &sources);
-        let store = self.storing(&conv.store);
+        let made =
+            |Stats { groups, eps }: Stats| Statistics::new(groups, eps as f32, self.result(&step.outputs[1]));
+        let store = Storing { statistics: conv.stats.map(made), ..self.storing(&conv.store) };
         let (weights, result) = (self.floats(pool.level(), conv.weight), self.stored(out));
         let size = conv::Conv { n, h, w, cin, cout, taps };
         match conv.transposed {
@@ -114,6 +120,7 @@ impl Run<'_> {
             residual: numbers(store.residual),
             scale: store.scale as f32,
             accumulate: false,
+            statistics: None,
         }
     }
 

@@ -4,6 +4,10 @@
 //! ([`norm_affine`]); activation and dropout follow in a [`Load`], which most kernels apply while they read.
 
 mod backward;
+mod written;
+
+pub use written::Statistics;
+pub(super) use written::Written;
 
 pub use backward::{Backward, SourceGradient, norm_backward, norm_gradient, norm_sums};
 

@@ -2,6 +2,7 @@ use mollify_cpu::Pool;
 use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
 use mollify_cpu::kernels::conv_weight::conv_weight_gradient;
 use mollify_cpu::kernels::load::{Affine, Load, Resize, Source};
+use mollify_cpu::kernels::norm::{Norm, Statistics, group_stats};
 use mollify_cpu::kernels::random::Dropout;
 use mollify_cpu::kernels::store::Store;
 
@@ -102,7 +103,7 @@ fn what_is_fused_into_loads_and_stores_is_as_if_done_apart() {
             let load =
                 Load { sources: &sources, affine, silu: true, dropout: Some(dropout), scale: 0.7, resize };
             let [b, shift, r] = [&bias, &embedding, &residual].map(|values| Some(values.into()));
-            let store = Store { bias: b, shift, residual: r, scale: 0.5, accumulate: true };
+            let store = Store { bias: b, shift, residual: r, scale: 0.5, accumulate: true, statistics: None };
             let mut y = numbers(outputs, 12);
             let mut expected = naive::conv(shape, &naive::load([3, 4, 6], &load), &wide(&weights));
             for (i, value) in expected.iter_mut().enumerate() {
@@ -214,4 +215,33 @@ fn an_image_too_large_for_the_cache_is_computed_in_bands() {
     assert_same_bits(one, two, "two threads");
     assert_same_bits(one, three, "three threads");
     assert_near(one, &naive::conv(shape, &wide(&x), &wide(&weights)), 9 * 160);
+}
+
+#[test]
+fn statistics_made_with_a_convolution_have_the_bits_of_those_made_of_its_result() {
+    // tasks of whole samples, bands of one, parts of the channels, one tap
+    let shapes = [
+        [7, 8, 8, 16, 32, 9],
+        [2, 64, 64, 64, 16, 9],
+        [1, 4, 4, 16, 128, 9],
+        [7, 5, 3, 8, 16, 9],
+        [7, 8, 8, 40, 40, 1],
+    ];
+    for [n, h, w, cin, cout, taps] in shapes {
+        let shape = Conv { n, h, w, cin, cout, taps };
+        let (x, weights) = (numbers(n * h * w * cin, 1), numbers(taps * cin * cout, 2));
+        let sources = [Source { x: (&x).into(), channels: cin }];
+        for level in mollify_cpu::Level::available() {
+            for threads in 1..=3 {
+                let mut pool = Pool::with_level(threads, level);
+                let [mut made, mut expected] = [(); 2].map(|()| vec![f32::NAN; n * 8 * 2]);
+                let mut y = vec![f32::NAN; n * h * w * cout];
+                let store = Store { statistics: Some(Statistics::new(8, 1e-5, &mut made)), ..Store::plain() };
+                conv(&mut pool, shape, &Load::plain(&sources), &weights, &store, &mut y);
+                let written = [Source { x: (&y).into(), channels: cout }];
+                group_stats(&mut pool, Norm { n, h, w, groups: 8 }, &written, 1e-5, &mut expected);
+                assert_eq!(made, expected, "{shape:?}, {level:?}, {threads} threads");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //!   they are worked out again rather than kept.
 //! - Elementwise formulas melt into the only formula or fold that reads them.
 //! - The two passes of a norm's gradient become one step.
+//! - The statistics of a convolution's result become a second output of it.
 //! - Sums of images over their pixels become a second output of the weight gradient that reads the same images.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
 
@@ -15,7 +16,9 @@ mod stores;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
+use super::kernel::{
+    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Stats, Step, Store, WeightGradient,
+};
 use super::root;
 use crate::op::{Fold, Op, Resample};
 use crate::{Destination, Expr, Graph, Value};
@@ -24,6 +27,7 @@ pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
     let mut fuser = Fuser::new(graph);
     fuser.find_stores();
     fuser.lower_outputs();
+    fuser.join_stats();
     fuser.join_pixel_sums();
     fuser.finish()
 }
@@ -172,11 +176,11 @@ impl<'a> Fuser<'a> {
         match self.op(start) {
             Op::Conv => {
                 let load = self.load(inputs[0]);
-                Kernel::Conv(Conv { load, weight: inputs[1], transposed: false, store })
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: false, store, stats: None })
             }
             Op::ConvInputGradient => {
                 let load = Load { source: inputs[0], norm: None, resample: None };
-                Kernel::Conv(Conv { load, weight: inputs[1], transposed: true, store })
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: true, store, stats: None })
             }
             Op::ConvWeightGradient { taps } => {
                 let load = self.load(inputs[0]);
@@ -204,6 +208,34 @@ impl<'a> Fuser<'a> {
             }
             op => Kernel::Plain { op: op.clone(), inputs: inputs.to_vec() },
         }
+    }
+
+    /// Lets convolutions make the statistics of their results.
+    fn join_stats(&mut self) {
+        let stats: Vec<(Value, Value, Stats)> =
+            self.steps.values().filter_map(|step| self.stats_of(step)).collect();
+        for (made, images, stats) in stats {
+            if let Some(step) = self.steps.get_mut(&(images, None))
+                && let Kernel::Conv(conv) = &mut step.kernel
+                && conv.stats.is_none()
+            {
+                conv.stats = Some(stats);
+                step.outputs.push(Made { value: made, into: None });
+                self.steps.remove(&(made, None));
+            }
+        }
+    }
+
+    /// The statistics that a step makes, and of which images, with their shape.
+    fn stats_of(&self, step: &Step) -> Option<(Value, Value, Stats)> {
+        let Kernel::Plain { op: Op::GroupStats { groups, eps }, inputs } = &step.kernel else { return None };
+        let images = root(self.graph, inputs[0]);
+        let stats = Stats { groups: *groups, eps: *eps };
+        (self.graph.shape(images) == self.graph.shape(inputs[0])).then_some((
+            step.outputs[0].value,
+            images,
+            stats,
+        ))
     }
 
     /// Lets weight gradients make the sums over pixels, for the gradients of biases, of the images that they read anyway.
