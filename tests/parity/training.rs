@@ -147,12 +147,12 @@ impl Run<'_> {
         checks.compare(&format!("step{index}.ema_beta"), &[beta], &[step.ema_beta], close);
 
         let len = self.net.layout().len;
-        let bindings = adam_numbers(rate, adam.betas, index as u64 + 1)
+        let bindings = adam_numbers(rate, adam.betas, adam.eps, index as u64 + 1)
             .tensor("parameters", &state.parameters)
             .tensor("gradients", &state.gradients)
             .tensor("m", &state.m)
             .tensor("v", &state.v);
-        self.run(&bindings, |graph| adam_graph(graph, len, adam.betas, adam.eps, false))?;
+        self.run(&bindings, |graph| adam_graph(graph, len, adam.betas, false))?;
         let bindings = Bindings::new()
             .tensor("average", &state.average)
             .tensor("parameters", &state.parameters)

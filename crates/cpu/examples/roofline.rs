@@ -68,7 +68,7 @@ fn main() {
         let dgrad =
             best(flops, || conv_input_gradient(&mut pool, shape, &plain, &w, &Store::plain(), &mut dx));
         let mut dw = vec![0.0; w.len()];
-        let wgrad = best(flops, || conv_weight_gradient(&mut pool, shape, &normed, &dy, &mut dw));
+        let wgrad = best(flops, || conv_weight_gradient(&mut pool, shape, &normed, &dy, &mut dw, None));
         println!("{name:24}{forward:10.1}{silu:10.1}{dgrad:10.1}{wgrad:10.1}");
     }
     products(&mut pool);

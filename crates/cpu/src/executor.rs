@@ -74,7 +74,7 @@ fn only_added_to(graph: &Graph) -> BTreeSet<Value> {
 
 /// Where a step adds the gradient of weights that may stay unfinished, with their channels.
 fn unfinished(graph: &Graph, added: &BTreeSet<Value>, step: &Step) -> Option<((Value, usize), [usize; 2])> {
-    let (Kernel::ConvWeightGradient(gradient), [made]) = (&step.kernel, &step.outputs[..]) else {
+    let (Kernel::ConvWeightGradient(gradient), [made, ..]) = (&step.kernel, &step.outputs[..]) else {
         return None;
     };
     let place = made.into.filter(|(input, _)| step.accumulate && added.contains(input))?;
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
             Kernel::Reduce { map, by, axes } => {
                 self.reduce(pool, tape.expect("a fold has a formula"), map, (*by, axes), step)
             }
-            Kernel::Conv(conv) => self.conv(pool, conv, &step.outputs[0]),
+            Kernel::Conv(conv) => self.conv(pool, conv, step),
             Kernel::ConvWeightGradient(gradient) => self.weight_gradient(pool, gradient, step),
             Kernel::NormalizeGradient(gradient) => self.normalize_backward(pool, gradient, step),
             Kernel::Linear { x, weight, bias } => self.linear(pool, [*x, *weight], *bias, step),

@@ -202,11 +202,14 @@ impl Kernel for Run<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Run { tape, inputs, len, room } = self;
+        assert!(len <= BLOCK && room.len() >= tape.room(), "{len} numbers, room for {}", room.len());
         let room = room.as_mut_ptr();
         for Instruction { operation, to } in &tape.code {
+            let mut short = [[0.0; 16]; 3];
+            let [x, y, z] = &mut short;
             // SAFETY: registers are disjoint blocks of `room`, and an instruction never writes to one that it reads.
-            let (out, get) = unsafe {
-                let out = std::slice::from_raw_parts_mut(room.add(to * BLOCK), len);
+            unsafe {
+                let out = std::slice::from_raw_parts_mut(room.add(to * BLOCK), BLOCK);
                 let get = |operand: Operand| match operand {
                     Operand::Register(at) => {
                         Block::Numbers(std::slice::from_raw_parts(room.add(at * BLOCK), len))
@@ -214,82 +217,112 @@ impl Kernel for Run<'_> {
                     Operand::Input(at) => inputs[at],
                     Operand::Constant(at) => Block::Number(tape.constants[at]),
                 };
-                (out, get)
-            };
-            match *operation {
-                Operation::Unary(op, x) => unary(s, op, get(x), out),
-                Operation::Binary(op, a, b) => binary(s, op, get(a), get(b), out),
-                Operation::Select(c, a, b) => select(s, get(c), get(a), get(b), out),
+                match *operation {
+                    Operation::Unary(op, a) => unary(s, op, get(a).row(len, x), len, out),
+                    Operation::Binary(op, a, b) => {
+                        binary(s, op, get(a).row(len, x), get(b).row(len, y), len, out)
+                    }
+                    Operation::Select(c, a, b) => {
+                        select(s, [get(c).row(len, x), get(a).row(len, y), get(b).row(len, z)], len, out)
+                    }
+                }
             }
         }
     }
 }
 
-impl Block<'_> {
+/// A block in whole vectors.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    /// As many as the block has, and no fewer than a vector.
+    numbers: &'a [f32],
+    /// 1, or 0 where the first vector stands for all.
+    step: usize,
+}
+
+impl<'a> Block<'a> {
+    /// The first `len` numbers; `short` is for what is no more than a vector.
     #[inline(always)]
-    fn read<S: Simd>(self, s: S, i: usize) -> S::F {
+    fn row(self, len: usize, short: &'a mut [f32; 16]) -> Row<'a> {
         match self {
-            Block::Numbers(numbers) => s.read(numbers, i),
-            Block::Number(number) => s.splat(number),
+            Block::Numbers(numbers) if len >= short.len() => Row { numbers: &numbers[..len], step: 1 },
+            Block::Numbers(numbers) => {
+                short[..len].copy_from_slice(&numbers[..len]);
+                Row { numbers: short, step: 1 }
+            }
+            Block::Number(number) => {
+                short.fill(number);
+                Row { numbers: short, step: 0 }
+            }
         }
     }
 }
 
-#[inline(always)]
-fn unary<S: Simd>(s: S, op: Unary, x: Block, out: &mut [f32]) {
-    macro_rules! each {
-        (|$v:ident| $body:expr) => {
-            for i in (0..out.len()).step_by(S::LANES) {
-                let $v = x.read(s, i);
-                s.write(out, i, $body);
-            }
-        };
+impl Row<'_> {
+    /// # Safety
+    /// A vector has to be there at `i`.
+    #[inline(always)]
+    unsafe fn read<S: Simd>(self, s: S, i: usize) -> S::F {
+        // SAFETY: promised.
+        unsafe { s.load(self.numbers.as_ptr().add(i * self.step)) }
     }
+}
+
+/// Writes a vector that is worked out of those of rows to every place of `len` numbers. The last begins earlier where
+/// they end within it.
+macro_rules! each {
+    ($s:ident, $len:ident, $out:ident, |$($x:ident),*| $body:expr) => {{
+        assert!($len <= $out.len() && S::LANES <= $out.len());
+        let last = $len.saturating_sub(S::LANES);
+        for i in (0..$len).step_by(S::LANES) {
+            let i = i.min(last);
+            // SAFETY: rows have `len` numbers or a vector, and the results have room for both.
+            unsafe {
+                $(let $x = $x.read($s, i);)*
+                $s.store($out.as_mut_ptr().add(i), $body);
+            }
+        }
+    }};
+}
+
+#[inline(always)]
+fn unary<S: Simd>(s: S, op: Unary, x: Row, len: usize, out: &mut [f32]) {
     match op {
-        Unary::Neg => each!(|v| math::neg(s, v)),
-        Unary::Abs => each!(|v| math::abs(s, v)),
-        Unary::Exp => each!(|v| math::exp(s, v)),
-        Unary::Ln => each!(|v| math::ln(s, v)),
-        Unary::Sqrt => each!(|v| s.sqrt(v)),
-        Unary::Sin => each!(|v| math::sin_cos(s, v).0),
-        Unary::Cos => each!(|v| math::sin_cos(s, v).1),
-        Unary::Silu => each!(|v| math::silu(s, v)),
-        Unary::Sigmoid => each!(|v| math::sigmoid(s, v)),
-        Unary::IsFinite => each!(|v| math::is_finite(s, v)),
-        Unary::IsNan => each!(|v| math::is_nan(s, v)),
+        Unary::Neg => each!(s, len, out, |x| math::neg(s, x)),
+        Unary::Abs => each!(s, len, out, |x| math::abs(s, x)),
+        Unary::Exp => each!(s, len, out, |x| math::exp(s, x)),
+        Unary::Ln => each!(s, len, out, |x| math::ln(s, x)),
+        Unary::Sqrt => each!(s, len, out, |x| s.sqrt(x)),
+        Unary::Sin => each!(s, len, out, |x| math::sin_cos(s, x).0),
+        Unary::Cos => each!(s, len, out, |x| math::sin_cos(s, x).1),
+        Unary::Silu => each!(s, len, out, |x| math::silu(s, x)),
+        Unary::Sigmoid => each!(s, len, out, |x| math::sigmoid(s, x)),
+        Unary::IsFinite => each!(s, len, out, |x| math::is_finite(s, x)),
+        Unary::IsNan => each!(s, len, out, |x| math::is_nan(s, x)),
     }
 }
 
 #[inline(always)]
-fn binary<S: Simd>(s: S, op: Binary, a: Block, b: Block, out: &mut [f32]) {
-    macro_rules! each {
-        (|$x:ident, $y:ident| $body:expr) => {
-            for i in (0..out.len()).step_by(S::LANES) {
-                let ($x, $y) = (a.read(s, i), b.read(s, i));
-                s.write(out, i, $body);
-            }
-        };
-    }
+fn binary<S: Simd>(s: S, op: Binary, x: Row, y: Row, len: usize, out: &mut [f32]) {
     let truth = |mask| s.select(mask, s.splat(1.0), s.splat(0.0));
     match op {
-        Binary::Add => each!(|x, y| s.add(x, y)),
-        Binary::Sub => each!(|x, y| s.sub(x, y)),
-        Binary::Mul => each!(|x, y| s.mul(x, y)),
-        Binary::Div => each!(|x, y| s.div(x, y)),
-        Binary::Min => each!(|x, y| s.min(x, y)),
-        Binary::Max => each!(|x, y| s.max(x, y)),
-        Binary::Less => each!(|x, y| truth(s.lt(x, y))),
-        Binary::LessEqual => each!(|x, y| truth(s.le(x, y))),
-        Binary::Equal => each!(|x, y| truth(s.eq(x, y))),
+        Binary::Add => each!(s, len, out, |x, y| s.add(x, y)),
+        Binary::Sub => each!(s, len, out, |x, y| s.sub(x, y)),
+        Binary::Mul => each!(s, len, out, |x, y| s.mul(x, y)),
+        Binary::Div => each!(s, len, out, |x, y| s.div(x, y)),
+        Binary::Min => each!(s, len, out, |x, y| s.min(x, y)),
+        Binary::Max => each!(s, len, out, |x, y| s.max(x, y)),
+        Binary::Less => each!(s, len, out, |x, y| truth(s.lt(x, y))),
+        Binary::LessEqual => each!(s, len, out, |x, y| truth(s.le(x, y))),
+        Binary::Equal => each!(s, len, out, |x, y| truth(s.eq(x, y))),
     }
 }
 
 #[inline(always)]
-fn select<S: Simd>(s: S, condition: Block, then: Block, otherwise: Block, out: &mut [f32]) {
-    for i in (0..out.len()).step_by(S::LANES) {
-        let is_zero = s.eq(condition.read(s, i), s.splat(0.0));
-        s.write(out, i, s.select(is_zero, otherwise.read(s, i), then.read(s, i)));
-    }
+fn select<S: Simd>(s: S, [condition, then, otherwise]: [Row; 3], len: usize, out: &mut [f32]) {
+    each!(s, len, out, |condition, then, otherwise| {
+        s.select(s.eq(condition, s.splat(0.0)), otherwise, then)
+    });
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tensor::{Expr, Fold, Kernel, Normalize, Op, Place, Program, Step, Value, WeightGradient};
+use tensor::{Expr, Fold, Kernel, Made, Normalize, Op, Place, Program, Step, Value, WeightGradient};
 
 /// A part of each row of a value that is summed over samples and added to a part of an input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +72,7 @@ impl Patterns {
         Some([weights].into_iter().chain(bias).collect())
     }
 
-    pub fn is_done_elsewhere(&self, step: &Step) -> bool {
-        let made = step.outputs[0];
+    pub fn is_done_elsewhere(&self, made: &Made) -> bool {
         match made.into {
             Some(into) => self.folded.contains(&(made.value, into)),
             None => self.done.contains(&made.value) || self.fused_stats.contains(&made.value),
@@ -108,7 +107,7 @@ impl Patterns {
             readers.map(|at| &program.steps[*at])
         };
         let mut bias = None;
-        for sums in read_by(gradient.dy).filter_map(|reader| sums_over_pixels(program, reader)) {
+        for sums in read_by(gradient.dy).filter_map(|reader| sums_over_pixels(program, reader, gradient.dy)) {
             let mut all_done = true;
             for reader in read_by(sums) {
                 match row_part(program, reader) {
@@ -189,15 +188,23 @@ impl Patterns {
 
     fn find_stats(&mut self, program: &Program, readers: &HashMap<Value, Vec<usize>>) {
         for step in &program.steps {
-            let Kernel::Plain { op: Op::GroupStats { .. }, inputs } = &step.kernel else { continue };
-            let stats = step.outputs[0].value;
+            let Some((stats, images)) = stats_of(step) else { continue };
             let Some(first) = readers.get(&stats).and_then(|readers| readers.first()) else { continue };
             let Kernel::Conv(conv) = &program.steps[*first].kernel else { continue };
             let norm = conv.load.norm.as_ref().filter(|norm| norm.stats == stats);
-            if norm.is_some() && program.root(conv.load.source) == program.root(inputs[0]) {
+            if norm.is_some() && program.root(conv.load.source) == program.root(images) {
                 self.fused_stats.insert(stats);
             }
         }
+    }
+}
+
+/// The statistics that a step makes, and of which images.
+fn stats_of(step: &Step) -> Option<(Value, Value)> {
+    match (&step.kernel, &step.outputs[..]) {
+        (Kernel::Plain { op: Op::GroupStats { .. }, inputs }, [stats]) => Some((stats.value, inputs[0])),
+        (Kernel::Conv(_), [images, stats]) => Some((stats.value, images.value)),
+        _ => None,
     }
 }
 
@@ -232,14 +239,12 @@ fn row_part(program: &Program, step: &Step) -> Option<Part> {
     }
 }
 
-/// The sums of images over their pixels, if that is what a step makes.
-fn sums_over_pixels(program: &Program, step: &Step) -> Option<Value> {
-    let made = step.outputs[0];
-    let Kernel::Reduce { map, by: Fold::Sum, axes } = &step.kernel else { return None };
-    let plain = axes == &[1, 2] && map.exprs == [Expr::Input(0)] && map.shape.rank() == 4;
-    let kept = matches!(program.place(made.value), Place::Scratch { .. });
-    (plain && made.into.is_none() && kept && map.shape == *program.graph.shape(map.inputs[0]))
-        .then_some(made.value)
+/// The sums of a gradient over its pixels, if a step makes them beside weights.
+fn sums_over_pixels(program: &Program, step: &Step, dy: Value) -> Option<Value> {
+    let Kernel::ConvWeightGradient(gradient) = &step.kernel else { return None };
+    let sums = step.outputs.get(1)?.value;
+    let kept = matches!(program.place(sums), Place::Scratch { .. });
+    (kept && program.root(gradient.dy) == program.root(dy)).then_some(sums)
 }
 
 /// The steps that read each value, seen through reshapes, in their order.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tensor::{Dtype, Error, Kernel, Made, Op, Place, Program, Result, Shape, Step, Value};
+use tensor::{Dtype, Error, Kernel, Made, Op, Place, Program, Result, Shape, Step, Value, WeightGradient};
 
 use crate::call::{Call, Memory, View};
 use crate::folds::Folds;
@@ -115,32 +115,48 @@ pub(crate) struct Lowering<'a> {
     /// What norms made, by their statistics, where the gradient of a norm wrote it once more.
     pub activated: HashMap<Value, View>,
     /// Weight gradients that wait for that.
-    waiting: Vec<&'a Step>,
+    waiting: Vec<(&'a WeightGradient, &'a Step)>,
 }
 
 impl<'a> Lowering<'a> {
     fn step(&mut self, step: &'a Step) {
-        if self.patterns.is_done_elsewhere(step) {
+        if self.patterns.is_done_elsewhere(&step.outputs[0]) {
             return;
-        }
-        if let Kernel::ConvWeightGradient(gradient) = &step.kernel
-            && let Some(norm) = &gradient.load.norm
-            && self.patterns.is_loaded_again(norm.stats)
-            && !self.activated.contains_key(&norm.stats)
-        {
-            return self.waiting.push(step);
         }
         match &step.kernel {
             Kernel::Map(map) => self.map(map, step),
-            Kernel::Reduce { map, by, axes } => self.reduce(map, *by, axes, step),
-            Kernel::Conv(conv) => self.conv(conv, &step.outputs[0]),
-            Kernel::ConvWeightGradient(gradient) => self.conv_weight_gradient(gradient, step),
+            Kernel::Reduce { map, by, axes } => {
+                self.reduce(map, (*by, axes), &step.outputs[0], step.accumulate)
+            }
+            Kernel::Conv(conv) => {
+                self.conv(conv, &step.outputs[0]);
+                self.result_stats(conv, step);
+            }
+            Kernel::ConvWeightGradient(gradient) => {
+                self.sum_pixels(gradient, step);
+                self.weight_gradient(gradient, step);
+            }
             Kernel::NormalizeGradient(gradient) => {
                 self.normalize_backward(gradient, step);
-                std::mem::take(&mut self.waiting).into_iter().for_each(|waiting| self.step(waiting));
+                for (gradient, step) in std::mem::take(&mut self.waiting) {
+                    self.weight_gradient(gradient, step);
+                }
             }
             Kernel::Linear { x, weight, bias } => self.linear(*x, *weight, *bias, step),
             Kernel::Plain { op, inputs } => self.plain(op, inputs, step),
+        }
+    }
+
+    /// The gradient of a convolution's weights, after the gradient of the norm that it loads where that writes what the
+    /// norm made.
+    fn weight_gradient(&mut self, gradient: &'a WeightGradient, step: &'a Step) {
+        match &gradient.load.norm {
+            Some(norm)
+                if self.patterns.is_loaded_again(norm.stats) && !self.activated.contains_key(&norm.stats) =>
+            {
+                self.waiting.push((gradient, step))
+            }
+            _ => self.conv_weight_gradient(gradient, step),
         }
     }
 

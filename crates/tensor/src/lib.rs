@@ -21,8 +21,8 @@ pub use graph::{Destination, Graph, GroupNorm, Operation, Output, Value};
 pub use op::{Distribution, Dropout, Dtype, Fold, Normalize, Op, Resample, Warp};
 pub use profile::{Profile, Times, Work};
 pub use program::{
-    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Place, Program, Step, Store, WeightGradient,
-    compile,
+    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Place, Program, Stats, Step, Store,
+    WeightGradient, compile,
 };
 pub use reference::Reference;
 pub use shape::Shape;

@@ -7,7 +7,9 @@ mod plan;
 use std::collections::HashMap;
 use std::fmt;
 
-pub use kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
+pub use kernel::{
+    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Stats, Step, Store, WeightGradient,
+};
 pub use plan::Place;
 
 use crate::{Destination, Graph, Op, Value};

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mollify_tensor::{
-    Dtype, Expr, Fold, Graph, GroupNorm, Normalize, Op, Resample, Value, compile, gradients,
+    Dtype, Expr, Fold, Graph, GroupNorm, Kernel, Normalize, Op, Resample, Value, compile, gradients,
 };
 
 #[test]
@@ -287,4 +287,44 @@ fn activations_and_their_gradients_are_halves_where_that_is_asked_for_and_sums_a
         assert!(!halves(&graph, true).contains(op), "{op} in\n{graph}");
     }
     assert!(!graph.operation(graph.outputs()[3].value).half, "what is handed out is no half\n{graph}");
+}
+
+#[test]
+fn the_sums_for_a_bias_are_made_where_the_gradient_of_the_weights_reads_the_same_numbers() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 4, 4, 3]);
+    let (weight, bias) = (graph.input("weight", [9, 3, 5]), graph.input("bias", [5]));
+    let y = graph.conv(x, weight, Some(bias));
+    let loss = graph.map(&[y], |v| v(0).square());
+    let loss = graph.sum(loss, &[0, 1, 2, 3]);
+    for gradient in gradients(&mut graph, loss, &[weight, bias]).into_iter().flatten() {
+        graph.output("gradient", gradient);
+    }
+    let program = compile(graph);
+    let makes = |kernel: fn(&Kernel) -> bool| {
+        program
+            .steps
+            .iter()
+            .filter(|step| kernel(&step.kernel))
+            .map(|step| step.outputs.len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(makes(|kernel| matches!(kernel, Kernel::ConvWeightGradient(_))), [2], "{program}");
+    let over_pixels = |kernel: &Kernel| matches!(kernel, Kernel::Reduce { axes, .. } if axes == &[1, 2]);
+    assert_eq!(makes(over_pixels), [0; 0], "{program}");
+}
+
+#[test]
+fn the_statistics_of_a_result_are_made_with_it() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2, 4, 4, 3]);
+    let (weight, bias) = (graph.input("weight", [9, 3, 4]), graph.input("bias", [4]));
+    let y = graph.conv(x, weight, Some(bias));
+    let norm = GroupNorm { groups: 2, eps: 1e-6, silu: true, dropout: None };
+    let y = graph.group_norm(y, bias, bias, norm);
+    graph.output("y", y);
+    let program = compile(graph);
+    let outputs: Vec<usize> = program.steps.iter().map(|step| step.outputs.len()).collect();
+    assert!(matches!(program.steps[0].kernel, Kernel::Conv(_)), "{program}");
+    assert_eq!(outputs, [2, 1], "{program}");
 }

@@ -150,14 +150,14 @@ pub fn adam(
     let mut moments = own.get(this.node()).cloned().or_else(|_| Moments::zeros(&of, &compute))?;
     moments.steps += 1;
     let rate = learning_rate(this.rate, this.rampup_mimg * 1e6, grads.before as f64);
-    let bindings = adam_numbers(rate, this.betas, moments.steps)
+    let bindings = adam_numbers(rate, this.betas, this.eps, moments.steps)
         .tensor("parameters", &of.arena)
         .tensor("gradients", &grads.arena)
         .tensor("m", &moments.m)
         .tensor("v", &moments.v);
     let bindings = grads.scale.iter().fold(bindings, |bindings, scale| bindings.tensor("scale", &scale.0));
     let (len, scaled) = (of.network.layout().len, grads.scale.is_some());
-    let build = |graph: &mut Graph| adam_graph(graph, len, this.betas, this.eps, scaled);
+    let build = |graph: &mut Graph| adam_graph(graph, len, this.betas, scaled);
     let nonfinite = compute.run("adam", &bindings, build)?.take("nonfinite")?;
     if let Some(scale) = &grads.scale {
         let bindings = Bindings::new().tensor("scale", &scale.0).tensor("nonfinite", &nonfinite);
@@ -168,10 +168,12 @@ pub fn adam(
     Ok((of, moments, Update { before: grads.before, batch: grads.batch }))
 }
 
-/// The scalars that [`adam_graph`] reads for step `step`, counted from 1: what PyTorch works out in f64.
-pub fn adam_numbers(rate: f64, (first, second): (f64, f64), step: u64) -> Bindings {
+/// The scalars that [`adam_graph`] reads for step `step`, counted from 1: what makes up for moments that begin at zero is
+/// in them, so that no number has to be divided by it.
+pub fn adam_numbers(rate: f64, (first, second): (f64, f64), eps: f64, step: u64) -> Bindings {
     let unbias = |beta: f64| 1.0 - beta.powf(step as f64);
-    Bindings::new().scalar("rate", rate / unbias(first)).scalar("root", unbias(second).sqrt())
+    let root = unbias(second).sqrt();
+    Bindings::new().scalar("rate", rate * root / unbias(first)).scalar("eps", eps * root)
 }
 
 /// One step over `len` numbers, in place: `parameters`, `gradients`, which become 0, and the moments `m` and `v`; gives
@@ -180,11 +182,11 @@ pub fn adam_numbers(rate: f64, (first, second): (f64, f64), step: u64) -> Bindin
 /// If the gradients are `scaled`, it reads `scale [2]` as well ([`LossScale`]): it divides by it, and makes no step where a
 /// gradient is not finite.
 ///
-/// As PyTorch does it: m += (1 - β₁)(g - m), v = β₂ v + (1 - β₂) g², p -= rate · m / (√v / root + eps).
-pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), eps: f64, scaled: bool) {
+/// m += (1 - β₁)(g - m), v = β₂ v + (1 - β₂) g², p -= rate · m / (√v + eps), with the scalars of [`adam_numbers`].
+pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), scaled: bool) {
     let inputs = ["parameters", "gradients", "m", "v"].map(|name| graph.input(name, [len]));
     let [parameters, gradients, m, v] = inputs;
-    let (rate, root) = (graph.scalar("rate"), graph.scalar("root"));
+    let (rate, eps) = (graph.scalar("rate"), graph.scalar("eps"));
 
     let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
     let nonfinite = graph.reduce(Fold::Sum, nonfinite, &[0]);
@@ -200,8 +202,8 @@ pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), eps: f64, sc
     };
     let new_m = graph.map(&[m, scrubbed], |v| v(0) + (v(1) - v(0)) * (1.0 - betas.0));
     let new_v = graph.map(&[v, scrubbed], |v| v(0) * betas.1 + v(1).square() * (1.0 - betas.1));
-    let moved = graph
-        .map(&[parameters, new_m, new_v, rate, root], |v| v(0) - v(3) * (v(1) / (v(2).sqrt() / v(4) + eps)));
+    let moved =
+        graph.map(&[parameters, new_m, new_v, rate, eps], |v| v(0) - v(3) * (v(1) / (v(2).sqrt() + v(4))));
     let zeros = graph.map(&[gradients], |_| Expr::Constant(0.0));
     for (input, new) in [(parameters, moved), (m, new_m), (v, new_v)] {
         let kept = match scaled {

@@ -6,9 +6,9 @@ use tensor::{Expr, Fold, Map, Shape, Step};
 
 use super::Run;
 use super::operands::{Evaluator, Operand, Target};
-use crate::Pool;
 use crate::kernels::pointer::Parts;
 use crate::tape::{BLOCK, Block, Tape};
+use crate::{Kernel, Pool, Simd};
 
 /// Numbers that a thread sums at once.
 const PART: usize = 1 << 15;
@@ -162,8 +162,9 @@ fn add_rows(evaluator: &mut Evaluator, folding: &Folding, result: &mut [f32]) {
 /// Sums in f64: these are few operations beside what the values cost.
 fn sum(evaluator: &mut Evaluator, folding: &Folding, outer: usize, factor: f64, result: &mut [f32]) {
     let mut sums = vec![0.0f64; folding.inner];
+    let level = evaluator.level();
     evaluator.visit(folding, outer, |column, numbers| match &mut sums[..] {
-        [sum] => *sum += total(numbers),
+        [sum] => *sum += level.run(Total { numbers }),
         sums => sums[column..].iter_mut().zip(numbers).for_each(|(sum, number)| *sum += f64::from(*number)),
     });
     result.iter_mut().zip(sums).for_each(|(result, sum)| *result = (sum * factor) as f32);
@@ -178,18 +179,29 @@ fn sum_in_parts(pool: &mut Pool, tape: &Tape, operands: &[Operand], len: usize) 
         // SAFETY: one task per part.
         let sum = unsafe { &mut parts.range(part, 1)[0] };
         let mut evaluator = Evaluator::new(level, tape, operands, scratch);
-        evaluator.visit_range(range, 1, &mut |_, numbers| *sum += total(numbers));
+        evaluator.visit_range(range, 1, &mut |_, numbers| *sum += level.run(Total { numbers }));
     });
     sums.iter().sum::<f64>() as f32
 }
 
-/// The sum of a run of numbers, in eight strands.
-fn total(numbers: &[f32]) -> f64 {
-    let mut strands = [0.0f64; 8];
-    for chunk in numbers.chunks(8) {
-        strands.iter_mut().zip(chunk).for_each(|(strand, number)| *strand += f64::from(*number));
+/// The sum of a run of numbers in f64, in strands that are a few vectors.
+struct Total<'a> {
+    numbers: &'a [f32],
+}
+
+impl Kernel for Total<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> f64 {
+        let mut strands = [0.0f64; 32];
+        for chunk in self.numbers.chunks(strands.len()) {
+            for (strand, number) in strands.iter_mut().zip(chunk) {
+                *strand += f64::from(*number);
+            }
+        }
+        strands.iter().sum()
     }
-    strands.iter().sum()
 }
 
 fn max(evaluator: &mut Evaluator, folding: &Folding, outer: usize, result: &mut [f32]) {

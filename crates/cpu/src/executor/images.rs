@@ -1,7 +1,7 @@
 //! Convolutions, their gradients, resampling and random numbers.
 
 use tensor::{
-    Conv, Distribution, Graph, Load, Made, Norm, Resample, Step, Store, Value, Warp, WeightGradient,
+    Conv, Distribution, Graph, Load, Made, Norm, Resample, Stats, Step, Store, Value, Warp, WeightGradient,
 };
 
 use super::Run;
@@ -9,6 +9,7 @@ use crate::kernels::conv;
 use crate::kernels::conv_weight::conv_weight_gradient;
 use crate::kernels::conv_weight::transformed::{self, To};
 use crate::kernels::load::{Affine, Load as Loading, Resize, Source};
+use crate::kernels::norm::Statistics;
 use crate::kernels::random::{self, Dropout};
 use crate::kernels::resample;
 use crate::kernels::store::Store as Storing;
@@ -17,12 +18,15 @@ use crate::memory::Buffer;
 use crate::{Level, Pool};
 
 impl Run<'_> {
-    pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, out: &Made) {
+    pub(super) fn conv(&self, pool: &mut Pool, conv: &Conv, step: &Step) {
+        let out = &step.outputs[0];
         let [taps, cin, cout] = self.sizes(conv.weight);
         let [n, h, w, _] = self.sizes(out.value);
         let (affine, sources) = self.sources(pool.level(), &conv.load);
         let load = self.loading(&conv.load, &affine, &sources);
-        let store = self.storing(&conv.store);
+        let made =
+            |Stats { groups, eps }: Stats| Statistics::new(groups, eps as f32, self.result(&step.outputs[1]));
+        let store = Storing { statistics: conv.stats.map(made), ..self.storing(&conv.store) };
         let (weights, result) = (self.floats(pool.level(), conv.weight), self.stored(out));
         let size = conv::Conv { n, h, w, cin, cout, taps };
         match conv.transposed {
@@ -32,7 +36,7 @@ impl Run<'_> {
     }
 
     pub(super) fn weight_gradient(&self, pool: &mut Pool, gradient: &WeightGradient, step: &Step) {
-        let out = &step.outputs[0];
+        let (out, pixel_sums) = (&step.outputs[0], step.outputs.get(1).map(|sums| self.result(sums)));
         let shape = weight_gradient_shape(&self.program.graph, gradient, out.value);
         let (affine, sources) = self.sources(pool.level(), &gradient.load);
         let load = self.loading(&gradient.load, &affine, &sources);
@@ -48,12 +52,12 @@ impl Run<'_> {
                     (Some(sums), true) => To::Last(sums, result),
                     (None, _) => To::Weights(result),
                 };
-            return transformed::add_samples(pool, shape, &load, dy, to);
+            return transformed::add_samples(pool, shape, &load, dy, to, pixel_sums);
         }
         if !step.accumulate {
             result.fill(0.0);
         }
-        conv_weight_gradient(pool, shape, &load, dy, result);
+        conv_weight_gradient(pool, shape, &load, dy, result, pixel_sums);
     }
 
     pub(super) fn random(&self, pool: &mut Pool, by: Distribution, lane: u32, keys: Value, out: &Made) {
@@ -129,6 +133,7 @@ impl Run<'_> {
             residual: numbers(store.residual),
             scale: store.scale as f32,
             accumulate: false,
+            statistics: None,
         }
     }
 

@@ -153,6 +153,10 @@ impl<'a> Evaluator<'a> {
         Evaluator { level, tape, operands, filled, room }
     }
 
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
     /// Computes elements `start..start + len` of every formula.
     pub fn block(&mut self, start: usize, len: usize, take: impl FnMut(usize, Block)) {
         let mut inputs = [Block::Number(0.0); LARGEST];

@@ -68,6 +68,39 @@ impl<'a> Column<'a> {
     }
 }
 
+impl Column<'_> {
+    /// The sum over its pixels, in strands.
+    #[inline(always)]
+    pub fn sum<S: Simd>(&self, s: S) -> S::F {
+        self.fold::<S, false>(s, s.splat(0.0))
+    }
+
+    /// The sum of the squares of what its pixels are off `mean`.
+    #[inline(always)]
+    pub fn squares<S: Simd>(&self, s: S, mean: S::F) -> S::F {
+        self.fold::<S, true>(s, mean)
+    }
+
+    #[inline(always)]
+    fn fold<S: Simd, const SQUARE: bool>(&self, s: S, mean: S::F) -> S::F {
+        const STRANDS: usize = 4;
+        let mut strands = [s.splat(0.0); STRANDS];
+        for first in (0..self.place.pixels).step_by(STRANDS) {
+            for (k, strand) in strands.iter_mut().enumerate() {
+                if first + k < self.place.pixels {
+                    let x = self.read(s, first + k);
+                    *strand = match SQUARE {
+                        true => s.fma(s.sub(x, mean), s.sub(x, mean), *strand),
+                        false => s.add(*strand, x),
+                    };
+                }
+            }
+        }
+        let [a, b, c, d] = strands;
+        s.add(s.add(a, b), s.add(c, d))
+    }
+}
+
 /// A vector of channels to read and write.
 pub(super) struct ColumnMut<'a> {
     place: Place,

@@ -9,6 +9,7 @@ mod product;
 
 use super::cut::Cut;
 use super::load::Load;
+use super::norm::Written;
 use super::numbers::NumbersMut;
 use super::pack::{Direct, Weights, run_with};
 use super::store::Store;
@@ -84,7 +85,10 @@ fn run(pool: &mut Pool, shape: Conv, load: &Load, weights: Weights, store: &Stor
     let level = workers.level;
     let cut = Cut::new(shape, cin, weights.panels(level.lanes()), 1, workers.threads());
     let (packing, out) = (Direct { weights, level }, out.share());
+    let written = Written { shape, channels: cout, out, statistics: store.statistics };
     run_with(&packing, (&mut workers, shared), (cut.tasks(), cut.has_parts()), |index, packed, scratch| {
         direct::Task { shape, load, weights, packed, store, out, cut, index }.run(level, scratch);
+        written.after_task(level, cut, index, scratch);
     });
+    written.after_all(&mut workers, cut);
 }

@@ -11,6 +11,7 @@ mod winograd;
 
 use std::ops::Range;
 
+use super::column::{Column, Place};
 use super::conv::Conv;
 use super::load::{BLOCK, Load, Tile};
 use super::numbers::Numbers;
@@ -23,36 +24,82 @@ use transformed::To;
 /// Floats of samples that are loaded before their weights are computed.
 const WAVE: usize = 1 << 18;
 
-/// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output.
+/// `dw[tap][cin][cout] += Σ load(x) · dy`, with `dy[n, h, w, cout]` the gradient of the convolution's output, and if asked
+/// `pixel_sums[n, cout]`, of `dy` over pixels.
 pub fn conv_weight_gradient<'a>(
     pool: &mut Pool,
     shape: Conv,
-    load: &Load,
+    load: &'a Load<'a>,
     dy: impl Into<Numbers<'a>>,
     dw: &mut [f32],
+    pixel_sums: Option<&'a mut [f32]>,
 ) {
-    let dy = dy.into();
     shape.check(dw);
-    load.check(shape.n, shape.h, shape.w);
-    assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
-    assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
+    let of = Samples::new(shape, load, dy, pixel_sums);
     if transformed::suits(shape) {
-        return transformed::add_samples(pool, shape, load, dy, To::Weights(dw));
+        return transformed::run(pool, shape, of, To::Weights(dw));
     }
     if outer::suits(shape) {
-        return outer::run(pool, shape, load, dy, dw);
+        return outer::run(pool, shape, of, dw);
     }
     let layout = Layout::new(shape, pool.level());
     if !layout.has_few_weights() {
-        return by_weight(pool, layout, load, dy, Parts::new(dw));
+        return by_weight(pool, layout, of, Parts::new(dw));
     }
     let level = pool.level();
     by_sample(pool, shape.n, dw, |sample, to, scratch| {
         let [loaded, room, sums] = scratch.take([layout.loaded(), layout.room(load), layout.sums()]);
-        layout.load(level, load, dy, sample, [&mut *loaded, room]);
+        // SAFETY: one task per sample.
+        unsafe { layout.load(level, of, sample, [&mut *loaded, room]) };
         let (panels, blocks) = (0..layout.panels.count(), 0..layout.tile.blocks());
         level.run(Weights { layout, loaded, to: Parts::new(to), panels, blocks, add: false, sums });
     });
+}
+
+/// What is read of samples, and what is made of each of them alone.
+#[derive(Clone, Copy)]
+struct Samples<'a> {
+    load: &'a Load<'a>,
+    dy: Numbers<'a>,
+    /// `[n, cout]`
+    pixel_sums: Option<Parts<'a, f32>>,
+}
+
+impl<'a> Samples<'a> {
+    /// Panics unless everything is of this shape.
+    fn new(
+        shape: Conv,
+        load: &'a Load<'a>,
+        dy: impl Into<Numbers<'a>>,
+        pixel_sums: Option<&'a mut [f32]>,
+    ) -> Self {
+        let dy = dy.into();
+        load.check(shape.n, shape.h, shape.w);
+        assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
+        assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
+        if let Some(sums) = &pixel_sums {
+            assert_eq!(sums.len(), shape.n * shape.cout, "the sums over pixels of {shape:?}");
+        }
+        Samples { load, dy, pixel_sums: pixel_sums.map(Parts::new) }
+    }
+
+    /// The gradient of a sample.
+    fn gradient(&self, shape: Conv, sample: usize) -> Numbers<'a> {
+        let len = shape.h * shape.w * shape.cout;
+        self.dy.range(sample * len, len)
+    }
+
+    /// Sums the gradient of a sample over its pixels, if that is asked for.
+    ///
+    /// # Safety
+    /// Nobody else may write to the sums of the sample.
+    unsafe fn sum_pixels(&self, level: Level, shape: Conv, sample: usize) {
+        if let Some(sums) = self.pixel_sums {
+            // SAFETY: promised.
+            let sums = unsafe { sums.range(sample * shape.cout, shape.cout) };
+            level.run(SumPixels { dy: self.gradient(shape, sample), width: shape.w, sums });
+        }
+    }
 }
 
 /// A task for each sample of a wave, which writes the weights of that sample, then the sum over samples.
@@ -87,7 +134,7 @@ fn by_sample(
 }
 
 /// Samples loaded for all to see, then a task for each panel and block of channels.
-fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Parts<f32>) {
+fn by_weight(pool: &mut Pool, layout: Layout, of: Samples, dw: Parts<f32>) {
     let (mut workers, shared) = pool.split();
     let (level, shape) = (workers.level, layout.shape);
     let wave = (WAVE / layout.loaded()).clamp(workers.threads(), shape.n.max(workers.threads()));
@@ -96,10 +143,10 @@ fn by_weight(pool: &mut Pool, layout: Layout, load: &Load, dy: Numbers, dw: Part
         let samples = wave.min(shape.n - first);
         let parts = Parts::new(&mut *loaded);
         workers.run(samples, |task, scratch| {
-            let [room] = scratch.take([layout.room(load)]);
+            let [room] = scratch.take([layout.room(of.load)]);
             // SAFETY: one task per sample.
             let loaded = unsafe { parts.range(task * layout.loaded(), layout.loaded()) };
-            layout.load(level, load, dy, first + task, [loaded, room]);
+            unsafe { layout.load(level, of, first + task, [loaded, room]) };
         });
         let (blocks, loaded) = (layout.tile.blocks(), &loaded[..samples * layout.loaded()]);
         workers.run(layout.panels.count() * blocks, |task, scratch| {
@@ -159,15 +206,24 @@ impl Layout {
         if self.winograd { ELEMENTS * BLOCK * 2 * self.panels.lanes } else { 0 }
     }
 
-    /// Loads one sample and its gradient.
-    fn load(&self, level: Level, load: &Load, dy: Numbers, sample: usize, [to, room]: [&mut [f32]; 2]) {
-        let image = self.pixels() * self.shape.cout;
-        let dy = dy.range(sample * image, image);
+    /// Loads one sample and its gradient, and sums this over pixels.
+    ///
+    /// # Safety
+    /// Nobody else may write to the sums of the sample.
+    unsafe fn load(&self, level: Level, of: Samples, sample: usize, [to, room]: [&mut [f32]; 2]) {
+        let (load, dy) = (of.load, of.gradient(self.shape, sample));
         match self.winograd {
             true => self.load_transformed(level, load, dy, sample, [to, room]),
             false => self.load_directly(level, load, dy, sample, [to, room]),
         }
+        // SAFETY: promised.
+        unsafe { of.sum_pixels(level, self.shape, sample) };
     }
+}
+
+/// Which of `count` things one of some shares has.
+fn share(count: usize, index: usize, shares: usize) -> Range<usize> {
+    index * count / shares..(index + 1) * count / shares
 }
 
 /// The weights of some panels and blocks, of loaded samples one after the other.
@@ -218,6 +274,33 @@ impl Weights<'_> {
         let at = (tap * shape.cin + channel) * shape.cout + panels.start(panel);
         // SAFETY: this task's panel and block; nobody else has them, and one row is used at a time.
         unsafe { self.to.range(at, panels.real(panel)) }
+    }
+}
+
+/// Sums a sample's gradient over its pixels, row by row, while it is in the cache.
+struct SumPixels<'a> {
+    dy: Numbers<'a>,
+    width: usize,
+    /// `[cout]`
+    sums: &'a mut [f32],
+}
+
+impl Kernel for SumPixels<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let SumPixels { dy, width, sums } = self;
+        let channels = sums.len();
+        for i in (0..channels).step_by(S::LANES) {
+            let mut sum = s.splat(0.0);
+            for row in (0..dy.len()).step_by(width * channels) {
+                let len = (channels - i).min(S::LANES);
+                let row = Column::new(s, dy, Place { first: row + i, step: channels, len, pixels: width });
+                sum = s.add(sum, row.sum(s));
+            }
+            s.write(sums, i, sum);
+        }
     }
 }
 

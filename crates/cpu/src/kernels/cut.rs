@@ -55,6 +55,11 @@ impl Cut {
         self.parts > 1
     }
 
+    /// Whether a task makes all of its samples.
+    pub fn has_whole_samples(&self) -> bool {
+        self.bands == 1 && self.parts == 1
+    }
+
     pub fn tasks(&self) -> usize {
         self.groups * self.bands * self.parts
     }

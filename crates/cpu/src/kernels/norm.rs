@@ -4,9 +4,14 @@
 //! ([`norm_affine`]); activation and dropout follow in a [`Load`], which most kernels apply while they read.
 
 mod backward;
+mod written;
+
+pub use written::Statistics;
+pub(super) use written::Written;
 
 pub use backward::{Backward, SourceGradient, norm_backward, norm_gradient, norm_sums};
 
+use super::column::{Column, Place};
 use super::load::{Load, Source};
 use super::numbers::NumbersMut;
 use super::pointer::Parts;
@@ -65,14 +70,18 @@ pub fn norm_affine(
     let c = scale.len() / norm.n.max(1);
     assert_eq!([scale.len(), shift.len()], [norm.n * c; 2], "scale and shift of {norm:?}");
     assert_eq!(stats.len(), norm.n * norm.groups * 2, "the statistics of {norm:?}");
-    let members = c / norm.groups.max(1);
+    assert!(c.is_multiple_of(norm.groups), "{c} channels in {norm:?}");
+    let members = (c / norm.groups).max(1);
     for sample in 0..norm.n {
-        let (gain, bias) = (gain.of(sample, c), bias.of(sample, c));
-        for first in (0..c).step_by(members.max(1)) {
-            let [mean, rstd] = group(stats, norm, sample, first, c);
-            for channel in first..first + members {
-                scale[sample * c + channel] = gain[channel] * rstd;
-                shift[sample * c + channel] = bias[channel] - mean * (gain[channel] * rstd);
+        let groups = stats[sample * norm.groups * 2..].chunks_exact(2);
+        let factors = gain.of(sample, c).chunks_exact(members).zip(bias.of(sample, c).chunks_exact(members));
+        let [scale, shift] =
+            [&mut *scale, &mut *shift].map(|all| all[sample * c..][..c].chunks_exact_mut(members));
+        for ((group, (gain, bias)), (scale, shift)) in groups.zip(factors).zip(scale.zip(shift)) {
+            let (mean, rstd) = (group[0], group[1]);
+            for ((gain, bias), (scale, shift)) in gain.iter().zip(bias).zip(scale.iter_mut().zip(shift)) {
+                *scale = gain * rstd;
+                *shift = bias - mean * *scale;
             }
         }
     }
@@ -133,23 +142,26 @@ impl Kernel for Stats<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Stats { norm: Norm { h, w, groups, .. }, load, sample, eps, stats, scratch } = self;
         let c = load.channels();
-        let [means, sums, room] = scratch.take([c, c, w * c]);
-        let count = (h * w * (c / groups)) as f64;
-        let total = |sums: &[f32], group: usize| -> f64 {
-            sums[group * c / groups..][..c / groups].iter().map(|sum| f64::from(*sum)).sum()
-        };
+        let [means, sums] = scratch.take([c, c]);
+        let members = (c / groups).max(1);
+        let share = 1.0 / (h * w * members) as f64;
+        let mean = |sums: &[f32]| sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() * share;
         means.fill(0.0);
-        fold::<S, false>(s, load, sample, [h, w], means, sums, room);
-        for group in 0..groups {
-            stats[2 * group] = (total(sums, group) / count) as f32;
-            means[group * c / groups..][..c / groups].fill(stats[2 * group]);
+        fold::<S, false>(s, load, sample, h * w, means, sums);
+        let of_groups = sums.chunks_exact(members).zip(means.chunks_exact_mut(members));
+        for ((sums, means), stats) in of_groups.zip(stats.chunks_exact_mut(2)) {
+            stats[0] = mean(sums) as f32;
+            means.fill(stats[0]);
         }
-        fold::<S, true>(s, load, sample, [h, w], means, sums, room);
-        for group in 0..groups {
-            stats[2 * group + 1] = (1.0 / (total(sums, group) / count + f64::from(eps)).sqrt()) as f32;
+        fold::<S, true>(s, load, sample, h * w, means, sums);
+        for (sums, stats) in sums.chunks_exact(members).zip(stats.chunks_exact_mut(2)) {
+            stats[1] = (1.0 / (mean(sums) + f64::from(eps)).sqrt()) as f32;
         }
     }
 }
+
+/// Pixels that are summed before their sum is added to those of others: few, so that sums err little.
+const RUN: usize = 64;
 
 /// For each channel the sum over pixels of x, or of the square of x - mean.
 #[inline(always)]
@@ -157,33 +169,26 @@ fn fold<S: Simd, const SQUARE: bool>(
     s: S,
     load: &Load,
     sample: usize,
-    [h, w]: [usize; 2],
+    pixels: usize,
     means: &[f32],
     sums: &mut [f32],
-    room: &mut [f32],
 ) {
     sums.fill(0.0);
     let mut offset = 0;
     for source in load.sources {
         let channels = source.channels;
         let (means, sums) = (&means[offset..][..channels], &mut sums[offset..][..channels]);
-        for y in 0..h {
-            let row = source.x.range((sample * h + y) * w * channels, w * channels).widened(s, room);
+        for first in (0..pixels).step_by(RUN) {
             for i in (0..channels).step_by(S::LANES) {
-                let mean = s.read(means, i);
-                let mut acc = [s.splat(0.0); 4];
-                for (x, pixel) in row.chunks_exact(channels).enumerate() {
-                    let value = s.read(pixel, i);
-                    let value = if SQUARE {
-                        let distance = s.sub(value, mean);
-                        s.mul(distance, distance)
-                    } else {
-                        value
-                    };
-                    acc[x % 4] = s.add(acc[x % 4], value);
-                }
-                let acc = s.add(s.add(acc[0], acc[1]), s.add(acc[2], acc[3]));
-                s.write(sums, i, s.add(s.read(sums, i), acc));
+                let (len, count) = ((channels - i).min(S::LANES), RUN.min(pixels - first));
+                let first = (sample * pixels + first) * channels + i;
+                let place = Place { first, step: channels, len, pixels: count };
+                let column = Column::new(s, source.x, place);
+                let sum = match SQUARE {
+                    true => column.squares(s, s.read(means, i)),
+                    false => column.sum(s),
+                };
+                s.write(sums, i, s.add(s.read(sums, i), sum));
             }
         }
         offset += channels;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::column::{Column, ColumnMut, Place};
+use super::norm::Statistics;
 use super::numbers::Numbers;
 use crate::Simd;
 
@@ -17,16 +18,21 @@ pub struct Store<'a> {
     pub residual: Option<Numbers<'a>>,
     pub scale: f32,
     pub accumulate: bool,
+    /// Made besides, of what is written.
+    pub statistics: Option<Statistics<'a>>,
 }
 
 impl Store<'_> {
     /// The sums as they are.
     pub fn plain() -> Self {
-        Store { bias: None, shift: None, residual: None, scale: 1.0, accumulate: false }
+        Store { bias: None, shift: None, residual: None, scale: 1.0, accumulate: false, statistics: None }
     }
 
     /// Panics unless everything fits `n` samples with `len` numbers in all and `c` channels.
     pub(super) fn check(&self, n: usize, c: usize, len: usize) {
+        if let Some(statistics) = self.statistics {
+            statistics.check(n, c);
+        }
         assert!(self.bias.is_none_or(|bias| bias.len() == c), "a bias is needed for each of {c} channels");
         assert!(
             self.shift.is_none_or(|shift| shift.len() == n * c),

@@ -15,6 +15,7 @@ use super::column::Place;
 use super::conv::Conv;
 use super::cut::Cut;
 use super::load::{BLOCK, Load, LoadTile, Tile};
+use super::norm::Written;
 use super::numbers::{NumbersMut, SharedNumbers};
 use super::pack::{Panels, Weights, run_with};
 use super::store::Store;
@@ -42,15 +43,18 @@ pub(super) fn run(
     store: &Store,
     out: NumbersMut,
 ) {
-    let (cin, _) = weights.channels();
+    let (cin, cout) = weights.channels();
     let (mut workers, shared) = pool.split();
     let (level, lanes) = (workers.level, workers.level.lanes());
     let panels = weights.panels(lanes);
     let cut = Cut::new(shape, cin, panels, OUTPUTS, workers.threads());
     let (packing, out) = (Filters { weights, level }, out.share());
+    let written = Written { shape, channels: cout, out, statistics: store.statistics };
     run_with(&packing, (&mut workers, shared), (cut.tasks(), cut.has_parts()), |index, filters, scratch| {
         Task { shape, cin, panels, load, filters, store, out, cut, index }.run(level, scratch);
+        written.after_task(level, cut, index, scratch);
     });
+    written.after_all(&mut workers, cut);
 }
 
 /// Some samples or a band of one, and some panels.

@@ -2,6 +2,7 @@ use mollify_cpu::kernels::conv::{Conv, conv, conv_input_gradient};
 use mollify_cpu::kernels::conv_weight::conv_weight_gradient;
 use mollify_cpu::kernels::conv_weight::transformed::{self, Sums, To};
 use mollify_cpu::kernels::load::{Affine, Load, Resize, Source};
+use mollify_cpu::kernels::norm::{Norm, Statistics, group_stats};
 use mollify_cpu::kernels::random::Dropout;
 use mollify_cpu::kernels::store::Store;
 use mollify_cpu::{Level, Pool};
@@ -112,7 +113,7 @@ fn fused_into_a_convolution_to(cout: usize) {
             let load =
                 Load { sources: &sources, affine, silu: true, dropout: Some(dropout), scale: 0.7, resize };
             let [b, shift, r] = [&bias, &embedding, &residual].map(|values| Some(values.into()));
-            let store = Store { bias: b, shift, residual: r, scale: 0.5, accumulate: true };
+            let store = Store { bias: b, shift, residual: r, scale: 0.5, accumulate: true, statistics: None };
             let mut y = numbers(outputs, 12);
             let mut expected = naive::conv(shape, &naive::load([3, 4, 6], &load), &wide(&weights));
             for (i, value) in expected.iter_mut().enumerate() {
@@ -146,10 +147,15 @@ fn the_gradients_of_a_convolution_are_the_sums_of_their_products() {
             assert_near(&dx, &expected, shape.taps * shape.cout);
 
             let sources = [Source { x: (&x).into(), channels: shape.cin }];
-            let mut dw = vec![1.0; weights.len()];
-            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw);
+            let (mut dw, mut sums) = (vec![1.0; weights.len()], vec![f32::NAN; shape.n * shape.cout]);
+            conv_weight_gradient(&mut pool, shape, &Load::plain(&sources), &dy, &mut dw, Some(&mut sums));
             let expected = naive::conv_weight_gradient(shape, &wide(&x), &wide(&dy));
             assert_near(&dw, &expected.iter().map(|dw| 1.0 + dw).collect::<Vec<_>>(), pixels);
+            let mut expected = vec![0.0; sums.len()];
+            for (i, dy) in wide(&dy).iter().enumerate() {
+                expected[i / (shape.h * shape.w * shape.cout) * shape.cout + i % shape.cout] += dy;
+            }
+            assert_near(&sums, &expected, shape.h * shape.w);
         }
     }
 }
@@ -160,7 +166,7 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
     let (x, dy) = (numbers(shape.n * per * shape.cin, 1), numbers(shape.n * per * shape.cout, 2));
     let weights = numbers(shape.taps * shape.cin * shape.cout, 3);
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
-    let mut dw = vec![0.0; weights.len()];
+    let (mut dw, mut pixel_sums) = (vec![0.0; weights.len()], vec![0.0; shape.n * shape.cout]);
     let mut numbers = vec![f32::NAN; Sums::len(pool.level(), shape.cin, shape.cout)];
     let mut empty = true;
     for ends in cuts.windows(2) {
@@ -172,16 +178,17 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         let (load, plain) = (Load { silu: true, ..Load::plain(&sources) }, Store::plain());
         conv(pool, part, &load, &weights, &plain, &mut y[of_y]);
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
+        let pixel_sums = Some(&mut pixel_sums[ends[0] * shape.cout..ends[1] * shape.cout]);
         if transformed::suits(shape) && part.n < shape.n {
             let sums = Sums { numbers: &mut numbers, empty: &mut empty };
             let to = if ends[1] < shape.n { To::Sums(sums) } else { To::Last(sums, &mut dw) };
-            transformed::add_samples(pool, part, &load, gradients[0].x, to);
+            transformed::add_samples(pool, part, &load, gradients[0].x, to, pixel_sums);
         } else {
-            conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw);
+            conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw, pixel_sums);
         }
     }
     assert!(empty, "sums are left");
-    [y, dx, dw].concat()
+    [y, dx, dw, pixel_sums].concat()
 }
 
 #[test]
@@ -236,4 +243,33 @@ fn an_image_too_large_for_the_cache_is_computed_in_bands() {
     assert_same_bits(one, two, "two threads");
     assert_same_bits(one, three, "three threads");
     assert_near(one, &naive::conv(shape, &wide(&x), &wide(&weights)), 9 * 160);
+}
+
+#[test]
+fn statistics_made_with_a_convolution_have_the_bits_of_those_made_of_its_result() {
+    // tasks of whole samples, bands of one, parts of the channels, one tap
+    let shapes = [
+        [7, 8, 8, 16, 32, 9],
+        [2, 64, 64, 64, 16, 9],
+        [1, 4, 4, 16, 128, 9],
+        [7, 5, 3, 8, 16, 9],
+        [7, 8, 8, 40, 40, 1],
+    ];
+    for [n, h, w, cin, cout, taps] in shapes {
+        let shape = Conv { n, h, w, cin, cout, taps };
+        let (x, weights) = (numbers(n * h * w * cin, 1), numbers(taps * cin * cout, 2));
+        let sources = [Source { x: (&x).into(), channels: cin }];
+        for level in mollify_cpu::Level::available() {
+            for threads in 1..=3 {
+                let mut pool = Pool::with_level(threads, level);
+                let [mut made, mut expected] = [(); 2].map(|()| vec![f32::NAN; n * 8 * 2]);
+                let mut y = vec![f32::NAN; n * h * w * cout];
+                let store = Store { statistics: Some(Statistics::new(8, 1e-5, &mut made)), ..Store::plain() };
+                conv(&mut pool, shape, &Load::plain(&sources), &weights, &store, &mut y);
+                let written = [Source { x: (&y).into(), channels: cout }];
+                group_stats(&mut pool, Norm { n, h, w, groups: 8 }, &written, 1e-5, &mut expected);
+                assert_eq!(made, expected, "{shape:?}, {level:?}, {threads} threads");
+            }
+        }
+    }
 }

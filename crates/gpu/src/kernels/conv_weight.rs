@@ -1,6 +1,6 @@
 //! The gradients of a convolution's weights and bias.
 
-use tensor::{Step, WeightGradient};
+use tensor::{Expr, Fold, Map, Step, WeightGradient};
 
 use super::tile::{Side, Sizes, Sources, by_fours, sources, tiled};
 use crate::call::View;
@@ -41,6 +41,16 @@ struct Groups {
 }
 
 impl Lowering<'_> {
+    /// The sums of the gradient over pixels, where something reads them that the weights' kernel does not make as well.
+    pub(crate) fn sum_pixels(&mut self, gradient: &WeightGradient, step: &Step) {
+        let Some(sums) = step.outputs.get(1).filter(|sums| !self.patterns.is_done_elsewhere(sums)) else {
+            return;
+        };
+        let shape = self.shape(gradient.dy).clone();
+        let map = Map { shape, inputs: vec![gradient.dy], exprs: vec![Expr::Input(0)] };
+        self.reduce(&map, (Fold::Sum, &[1, 2]), sums, false);
+    }
+
     pub(crate) fn conv_weight_gradient(&mut self, gradient: &WeightGradient, step: &Step) {
         let out = &step.outputs[0];
         let [n, h, w, _] = self.sizes(gradient.dy);

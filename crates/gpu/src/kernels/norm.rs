@@ -1,6 +1,6 @@
 //! Group norm and its gradient.
 
-use tensor::{Made, Norm, Normalize, NormalizeGradient, Op, Step, Store, Value};
+use tensor::{Conv, Made, Norm, Normalize, NormalizeGradient, Op, Stats, Step, Store, Value};
 
 use crate::call::{Call, View, WORKGROUP};
 use crate::schedule::Lowering;
@@ -43,6 +43,15 @@ impl Lowering<'_> {
         let call = self.forward(call, size, from, None).read_maybe("stats", None, false);
         let call = call.write_maybe("made", Some(made), false).write_maybe("y", None, false);
         self.push(call.labelled("statistics"));
+    }
+
+    /// The statistics of a convolution's result, unless whoever needs them first works them out.
+    pub(crate) fn result_stats(&mut self, conv: &Conv, step: &Step) {
+        if let (Some(Stats { groups, eps }), [images, stats]) = (conv.stats, &step.outputs[..])
+            && !self.patterns.is_done_elsewhere(stats)
+        {
+            self.group_stats(images.value, groups, eps, stats);
+        }
     }
 
     pub(crate) fn normalize(&mut self, normalize: &Normalize, inputs: &[Value], out: &Made) {

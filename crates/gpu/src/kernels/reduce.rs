@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tensor::{Expr, Fold, Map, Shape, Step};
+use tensor::{Expr, Fold, Made, Map, Shape};
 
 use super::addressing::Counter;
 use super::formula::Lanes;
@@ -44,9 +44,9 @@ struct Layout {
 
 impl Lowering<'_> {
     /// Folds the formula's values. A sum over samples that is added to what is there is added sample by sample.
-    pub(crate) fn reduce(&mut self, map: &Map, by: Fold, axes: &[usize], step: &Step) {
-        let result = self.result(&step.outputs[0]);
-        if step.accumulate {
+    pub(crate) fn reduce(&mut self, map: &Map, (by, axes): (Fold, &[usize]), out: &Made, accumulate: bool) {
+        let result = self.result(out);
+        if accumulate {
             return self.add_samples(map, result);
         }
         let groups = neighbours(&map.shape, axes);

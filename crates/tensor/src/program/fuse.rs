@@ -7,6 +7,8 @@
 //!   they are worked out again rather than kept.
 //! - Elementwise formulas melt into the only formula or fold that reads them.
 //! - The two passes of a norm's gradient become one step.
+//! - The statistics of a convolution's result become a second output of it.
+//! - Sums of images over their pixels become a second output of the weight gradient that reads the same images.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
 
 mod formulas;
@@ -14,7 +16,9 @@ mod stores;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::kernel::{Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Step, Store, WeightGradient};
+use super::kernel::{
+    Conv, Kernel, Load, Made, Map, Norm, NormalizeGradient, Stats, Step, Store, WeightGradient,
+};
 use super::root;
 use crate::op::{Fold, Op, Resample};
 use crate::{Destination, Expr, Graph, Value};
@@ -23,6 +27,8 @@ pub(super) fn fuse(graph: &Graph) -> Vec<Step> {
     let mut fuser = Fuser::new(graph);
     fuser.find_stores();
     fuser.lower_outputs();
+    fuser.join_stats();
+    fuser.join_pixel_sums();
     fuser.finish()
 }
 
@@ -170,11 +176,11 @@ impl<'a> Fuser<'a> {
         match self.op(start) {
             Op::Conv => {
                 let load = self.load(inputs[0]);
-                Kernel::Conv(Conv { load, weight: inputs[1], transposed: false, store })
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: false, store, stats: None })
             }
             Op::ConvInputGradient => {
                 let load = Load { source: inputs[0], norm: None, resample: None };
-                Kernel::Conv(Conv { load, weight: inputs[1], transposed: true, store })
+                Kernel::Conv(Conv { load, weight: inputs[1], transposed: true, store, stats: None })
             }
             Op::ConvWeightGradient { taps } => {
                 let load = self.load(inputs[0]);
@@ -201,6 +207,59 @@ impl<'a> Fuser<'a> {
                 Kernel::Reduce { map: Map { shape, inputs, exprs: vec![expr] }, by: *by, axes: axes.clone() }
             }
             op => Kernel::Plain { op: op.clone(), inputs: inputs.to_vec() },
+        }
+    }
+
+    /// Lets convolutions make the statistics of their results.
+    fn join_stats(&mut self) {
+        let stats: Vec<(Value, Value, Stats)> =
+            self.steps.values().filter_map(|step| self.stats_of(step)).collect();
+        for (made, images, stats) in stats {
+            if let Some(step) = self.steps.get_mut(&(images, None))
+                && let Kernel::Conv(conv) = &mut step.kernel
+                && conv.stats.is_none()
+            {
+                conv.stats = Some(stats);
+                step.outputs.push(Made { value: made, into: None });
+                self.steps.remove(&(made, None));
+            }
+        }
+    }
+
+    /// The statistics that a step makes, and of which images, with their shape.
+    fn stats_of(&self, step: &Step) -> Option<(Value, Value, Stats)> {
+        let Kernel::Plain { op: Op::GroupStats { groups, eps }, inputs } = &step.kernel else { return None };
+        let images = root(self.graph, inputs[0]);
+        let stats = Stats { groups: *groups, eps: *eps };
+        (self.graph.shape(images) == self.graph.shape(inputs[0])).then_some((
+            step.outputs[0].value,
+            images,
+            stats,
+        ))
+    }
+
+    /// Lets weight gradients make the sums over pixels, for the gradients of biases, of the images that they read anyway.
+    fn join_pixel_sums(&mut self) {
+        let sums: Vec<(Value, Value)> = self
+            .steps
+            .iter()
+            .filter_map(|((made, _), step)| Some((*made, summed_images(self.graph, step)?)))
+            .collect();
+        for (sums, images) in sums {
+            let gradient = self.steps.iter().find(|(_, step)| match &step.kernel {
+                Kernel::ConvWeightGradient(WeightGradient { dy, .. }) => {
+                    let inputs = step.kernel.inputs();
+                    root(self.graph, *dy) == images
+                        && step.outputs.len() == 1
+                        && !inputs.iter().any(|input| self.follows(*input, sums))
+                }
+                _ => false,
+            });
+            if let Some(key) = gradient.map(|(key, _)| *key) {
+                self.steps.remove(&(sums, None));
+                let gradient = self.steps.get_mut(&key).expect("it was found");
+                gradient.outputs.push(Made { value: sums, into: None });
+            }
         }
     }
 
@@ -258,6 +317,14 @@ fn folds_samples(kernel: &Kernel) -> bool {
         Kernel::Plain { op: Op::MatMul { transpose_left: true, transpose_right: false }, .. } => true,
         _ => false,
     }
+}
+
+/// The images that a step sums over their pixels, if that is all it does.
+fn summed_images(graph: &Graph, step: &Step) -> Option<Value> {
+    let Kernel::Reduce { map, by: Fold::Sum, axes } = &step.kernel else { return None };
+    let plain = axes == &[1, 2] && map.exprs == [Expr::Input(0)] && map.shape.rank() == 4;
+    let whole = step.outputs[0].into.is_none() && map.shape == *graph.shape(map.inputs[0]);
+    (plain && whole).then(|| root(graph, map.inputs[0]))
 }
 
 fn copy(graph: &Graph, value: Value, to: (Value, usize), accumulate: bool) -> Step {

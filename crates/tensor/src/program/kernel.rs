@@ -9,9 +9,10 @@ use crate::{Expr, Shape, Value};
 #[derive(Clone, Debug)]
 pub struct Step {
     pub kernel: Kernel,
-    /// What it makes: one value, but for a [`Map`] with several formulas and a [`NormalizeGradient`].
+    /// What it makes: one value, but for a [`Map`] with several formulas, a [`NormalizeGradient`], and some of a [`Conv`]
+    /// and a [`WeightGradient`].
     pub outputs: Vec<Made>,
-    /// Adds to what is there, sample by sample, instead of overwriting it.
+    /// Adds the first value to what is there, sample by sample, instead of overwriting it.
     pub accumulate: bool,
 }
 
@@ -65,8 +66,18 @@ pub struct Conv {
     /// Input gradient: flipped taps, weights read from cout to cin.
     pub transposed: bool,
     pub store: Store,
+    /// Those of what is stored are the second value that it makes.
+    pub stats: Option<Stats>,
 }
 
+/// [`Op::GroupStats`] of images that a kernel makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    pub groups: usize,
+    pub eps: f64,
+}
+
+/// [`Op::ConvWeightGradient`], and where a second value is made the sums of `dy` over pixels, `[n, 1, 1, cout]`.
 #[derive(Clone, Debug)]
 pub struct WeightGradient {
     pub load: Load,
@@ -195,7 +206,8 @@ impl Kernel {
             Kernel::Reduce { map, by, axes } => format!("reduce {by:?} {axes:?} of {}", map.exprs[0]),
             Kernel::Conv(conv) => {
                 let what = if conv.transposed { "conv input gradient" } else { "conv" };
-                format!("{what}{}{}", conv.load.describe(), conv.store.describe())
+                let stats = if conv.stats.is_some() { " with stats" } else { "" };
+                format!("{what}{}{}{stats}", conv.load.describe(), conv.store.describe())
             }
             Kernel::ConvWeightGradient(gradient) => {
                 format!("conv weight gradient{}", gradient.load.describe())

@@ -58,7 +58,7 @@ fn adam_is_what_the_paper_says() {
     let (mut p, mut m, mut v) = ([1.0, -2.0, 0.5], [0.0; 3], [0.0; 3]);
     for step in 1..=5 {
         let g = [0.3 * step as f64, -1e-5, 2.0 / step as f64];
-        let mut bindings = adam_numbers(0.1, (0.9, 0.999), step as u64);
+        let mut bindings = adam_numbers(0.1, (0.9, 0.999), 1e-8, step as u64);
         for (name, tensor) in &tensors {
             bindings = bindings.tensor(name, tensor);
         }
@@ -68,8 +68,7 @@ fn adam_is_what_the_paper_says() {
             graph.accumulate(to, 0, from);
         };
         run(fill, &Bindings::new().tensor("to", &arena).tensor("from", &upload(&g)), []);
-        let [nonfinite] =
-            run(|graph| adam_graph(graph, 3, (0.9, 0.999), 1e-8, false), &bindings, ["nonfinite"]);
+        let [nonfinite] = run(|graph| adam_graph(graph, 3, (0.9, 0.999), false), &bindings, ["nonfinite"]);
         assert_eq!(nonfinite, [0.0]);
         for i in 0..3 {
             m[i] = 0.9 * m[i] + 0.1 * g[i];
@@ -89,12 +88,12 @@ fn adam_is_what_the_paper_says() {
 fn gradients_that_are_not_finite_are_scrubbed_and_counted() {
     let gradients = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 3e7, -2.0];
     let m = upload(&[0.0; 5]);
-    let bindings = adam_numbers(0.0, (0.9, 0.999), 1)
+    let bindings = adam_numbers(0.0, (0.9, 0.999), 1e-8, 1)
         .tensor("parameters", &upload(&[0.0; 5]))
         .tensor("gradients", &upload(&gradients))
         .tensor("m", &m)
         .tensor("v", &upload(&[0.0; 5]));
-    let [nonfinite] = run(|graph| adam_graph(graph, 5, (0.9, 0.999), 1e-8, false), &bindings, ["nonfinite"]);
+    let [nonfinite] = run(|graph| adam_graph(graph, 5, (0.9, 0.999), false), &bindings, ["nonfinite"]);
     assert_eq!(nonfinite, [3.0]);
     assert_close(&download(&m), &[0.0, 1e4, -1e4, 3e6, -0.2], 1e-12);
 }
@@ -103,13 +102,13 @@ fn gradients_that_are_not_finite_are_scrubbed_and_counted() {
 fn scaled_step(gradients: &[f64], state: [f64; 2]) -> (Vec<f64>, Vec<f64>) {
     let len = gradients.len();
     let (parameters, state) = (upload(&vec![1.0; len]), upload(&state));
-    let bindings = adam_numbers(0.1, (0.9, 0.999), 1)
+    let bindings = adam_numbers(0.1, (0.9, 0.999), 1e-8, 1)
         .tensor("parameters", &parameters)
         .tensor("gradients", &upload(gradients))
         .tensor("m", &upload(&vec![0.0; len]))
         .tensor("v", &upload(&vec![0.0; len]))
         .tensor("scale", &state);
-    let [nonfinite] = run(|graph| adam_graph(graph, len, (0.9, 0.999), 1e-8, true), &bindings, ["nonfinite"]);
+    let [nonfinite] = run(|graph| adam_graph(graph, len, (0.9, 0.999), true), &bindings, ["nonfinite"]);
     let bindings = Bindings::new().tensor("scale", &state).tensor("nonfinite", &upload(&nonfinite));
     run(ports::LossScale::update_graph, &bindings, []);
     (download(&parameters), download(&state))

@@ -11,6 +11,7 @@ use crate::kernels::band::Band;
 use crate::kernels::column::Place;
 use crate::kernels::cut::Cut;
 use crate::kernels::load::{BLOCK, Load};
+use crate::kernels::norm::Written;
 use crate::kernels::numbers::{NumbersMut, SharedNumbers};
 use crate::kernels::pack::{Direct, Panels, Weights, run_with};
 use crate::kernels::store::Store;
@@ -46,9 +47,12 @@ pub(super) fn run(
     let panels = Panels { channels, lanes: level.lanes() };
     let cut = Cut::new(shape, cin, panels, 1, workers.threads());
     let (packing, out) = (Direct { weights, level }, out.share());
+    let written = Written { shape, channels, out, statistics: store.statistics };
     run_with(&packing, (&mut workers, shared), (cut.tasks(), false), |index, packed, scratch| {
         Task { shape, load, weights, packed, store, out, cut, index }.run(level, scratch);
+        written.after_task(level, cut, index, scratch);
     });
+    written.after_all(&mut workers, cut);
 }
 
 /// One task: some samples or a band.

@@ -7,11 +7,10 @@
 
 use std::ops::Range;
 
-use super::by_sample;
+use super::{Samples, by_sample, share};
 use crate::kernels::band::{Band, Pixels};
 use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, Source};
-use crate::kernels::numbers::Numbers;
 use crate::kernels::pack::Panels;
 use crate::kernels::pointer::Parts;
 use crate::kernels::tile::spread_products;
@@ -25,11 +24,11 @@ pub(super) fn suits(shape: Conv) -> bool {
 }
 
 /// `dw += Σ load(x) · dy`, for what [`suits`].
-pub(super) fn run(pool: &mut Pool, shape: Conv, load: &Load, dy: Numbers, dw: &mut [f32]) {
-    let gradients = [Source { x: dy, channels: shape.cout }];
+pub(super) fn run(pool: &mut Pool, shape: Conv, of: Samples, dw: &mut [f32]) {
+    let gradients = [Source { x: of.dy, channels: shape.cout }];
     let dy = Load::plain(&gradients);
     if shape.taps == 1 || shape.cin < BLOCK {
-        return Sum { shape, taps: load, pixels: &dy }.run(pool, dw);
+        return Sum { shape, of, taps: of.load, pixels: &dy }.run(pool, dw);
     }
     // The weights are exchanged with those of the convolution whose input were the gradients.
     let (cin, cout) = (shape.cin, shape.cout);
@@ -38,7 +37,7 @@ pub(super) fn run(pool: &mut Pool, shape: Conv, load: &Load, dy: Numbers, dw: &m
         ((8 - tap) * cin + to) * cout + from
     };
     let mut sums: Vec<f32> = (0..dw.len()).map(|i| dw[exchanged(i)]).collect();
-    Sum { shape, taps: &dy, pixels: load }.run(pool, &mut sums);
+    Sum { shape, of, taps: &dy, pixels: of.load }.run(pool, &mut sums);
     sums.iter().enumerate().for_each(|(i, sum)| dw[exchanged(i)] = *sum);
 }
 
@@ -51,6 +50,7 @@ fn step(channels: usize) -> usize {
 #[derive(Clone, Copy)]
 struct Sum<'a> {
     shape: Conv,
+    of: Samples<'a>,
     taps: &'a Load<'a>,
     pixels: &'a Load<'a>,
 }
@@ -64,12 +64,17 @@ impl Sum<'_> {
             return by_sample(pool, n, dw, |sample, to, scratch| {
                 to.fill(0.0);
                 self.add(level, (sample..sample + 1, 0..tiles), Parts::new(to), scratch);
+                // SAFETY: one task per sample.
+                unsafe { self.of.sum_pixels(level, self.shape, sample) };
             });
         }
         let (parts, dw) = (threads.min(tiles), Parts::new(dw));
         pool.run(parts, |part, scratch| {
-            let tiles = part * tiles / parts..(part + 1) * tiles / parts;
-            self.add(level, (0..n, tiles), dw, scratch);
+            self.add(level, (0..n, share(tiles, part, parts)), dw, scratch);
+            for sample in share(n, part, parts) {
+                // SAFETY: each sample is of one part.
+                unsafe { self.of.sum_pixels(level, self.shape, sample) };
+            }
         });
     }
 

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::winograd::{TransformBack, TransformGradients, TransformInputs, tiles};
+use super::{Samples, share};
 use crate::kernels::conv::Conv;
 use crate::kernels::load::{BLOCK, Load, LoadTile, Tile};
 use crate::kernels::numbers::Numbers;
@@ -61,12 +62,20 @@ pub enum To<'a> {
     Weights(&'a mut [f32]),
 }
 
-/// The gradient of a shape that [`suits`], with `dy[n, h, w, cout]`.
-pub fn add_samples<'a>(pool: &mut Pool, shape: Conv, load: &Load, dy: impl Into<Numbers<'a>>, to: To) {
-    let dy = dy.into();
-    load.check(shape.n, shape.h, shape.w);
-    assert_eq!(load.channels(), shape.cin, "channels of the input of {shape:?}");
-    assert_eq!(dy.len(), shape.pixels() * shape.cout, "the gradient of {shape:?}");
+/// The gradient of a shape that [`suits`], and `pixel_sums`, as of
+/// [`conv_weight_gradient`](super::conv_weight_gradient).
+pub fn add_samples<'a>(
+    pool: &mut Pool,
+    shape: Conv,
+    load: &'a Load<'a>,
+    dy: impl Into<Numbers<'a>>,
+    to: To,
+    pixel_sums: Option<&'a mut [f32]>,
+) {
+    run(pool, shape, Samples::new(shape, load, dy, pixel_sums), to);
+}
+
+pub(super) fn run(pool: &mut Pool, shape: Conv, of: Samples, to: To) {
     let (mut workers, _) = pool.split();
     let level = workers.level;
     let panels = Panels { channels: shape.cout, lanes: level.lanes() };
@@ -83,11 +92,12 @@ pub fn add_samples<'a>(pool: &mut Pool, shape: Conv, load: &Load, dy: impl Into<
         empty = std::mem::replace(sums.empty, dw.is_some());
         Cells { numbers: Parts::new(sums.numbers), first: [0, 0], blocks }
     });
-    let [across, down] = divide(workers.threads(), load, [blocks, panels.count()]);
+    let [across, down] = divide(workers.threads(), of.load, [blocks, panels.count()]);
     workers.run(across * down, |index, scratch| {
         let blocks = share(blocks, index / down, across);
         let own = share(panels.count(), index % down, down);
-        Task { shape, load, dy, panels, blocks, own, sums, empty, dw }.run(level, scratch);
+        let summed = share(shape.n, index, across * down);
+        Task { shape, of, summed, panels, blocks, own, sums, empty, dw }.run(level, scratch);
     });
 }
 
@@ -101,11 +111,6 @@ fn divide(threads: usize, load: &Load, [blocks, panels]: [usize; 2]) -> [usize; 
         let down = threads.min(panels);
         [threads.div_ceil(down).min(blocks), down]
     }
-}
-
-/// Which of `count` things one of some shares has.
-fn share(count: usize, index: usize, shares: usize) -> Range<usize> {
-    index * count / shares..(index + 1) * count / shares
 }
 
 /// Where the sums of panels and blocks lie.
@@ -131,8 +136,9 @@ impl<'a> Cells<'a> {
 /// Some blocks and panels of channels, through all samples.
 struct Task<'a> {
     shape: Conv,
-    load: &'a Load<'a>,
-    dy: Numbers<'a>,
+    of: Samples<'a>,
+    /// Samples whose pixels are summed.
+    summed: Range<usize>,
     panels: Panels,
     blocks: Range<usize>,
     /// The panels.
@@ -146,7 +152,7 @@ struct Task<'a> {
 impl Task<'_> {
     fn run(&self, level: Level, scratch: &mut Scratch) {
         let Task { shape, panels, .. } = *self;
-        let Conv { n, h, w, cin, cout, .. } = shape;
+        let Conv { n, h, w, cin, .. } = shape;
         let channels = (cin - self.blocks.start * BLOCK).min(self.blocks.len() * BLOCK);
         let tile = Tile { border: 1, rows: h, w, step: OUTPUTS, skipped: self.blocks.start, channels };
         let inputs = Groups { parts: self.blocks.len(), width: BLOCK };
@@ -156,7 +162,7 @@ impl Task<'_> {
         let cells = if self.sums.is_some() { 0 } else { self.own.len() * self.blocks.len() };
         let [pixels, room, x, dy, own_sums] = scratch.take([
             tile.len(),
-            self.load.row_len(w),
+            self.of.load.row_len(w),
             inputs.len(wave * tiles),
             gradients.len(wave * tiles),
             cells * cell_len(level.lanes()),
@@ -168,10 +174,14 @@ impl Task<'_> {
             let samples = begin..(begin + wave).min(n);
             for (first, sample) in (0..).step_by(tiles).zip(samples.clone()) {
                 let to = &mut *pixels;
-                level.run(LoadTile { tile, load: self.load, sample, first: 0, h, to, room });
+                level.run(LoadTile { tile, load: self.of.load, sample, first: 0, h, to, room });
                 level.run(TransformInputs { shape, tile, pixels, to: x, groups: inputs, first });
-                let (own, from) = (self.own.clone(), self.dy.range(sample * h * w * cout, h * w * cout));
+                let (own, from) = (self.own.clone(), self.of.gradient(shape, sample));
                 level.run(TransformGradients { shape, panels, own, from, to: dy, groups: gradients, first });
+                if self.summed.contains(&sample) {
+                    // SAFETY: each sample is of one task.
+                    unsafe { self.of.sum_pixels(level, shape, sample) };
+                }
             }
             let (empty, tiles) = (self.empty && begin == 0, samples.len() * tiles);
             level.run(AddTiles { task: self, x, dy, groups: [inputs, gradients], tiles, sums, empty });

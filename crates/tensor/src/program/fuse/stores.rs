@@ -75,7 +75,7 @@ impl Fuser<'_> {
     }
 
     /// Whether a value follows from `first`. The step that makes the sums of a norm cannot wait for what those lead to.
-    fn follows(&self, value: Value, first: Value) -> bool {
+    pub(super) fn follows(&self, value: Value, first: Value) -> bool {
         let (mut waiting, mut seen) = (vec![value], HashSet::new());
         while let Some(value) = waiting.pop() {
             if value == first {
