@@ -13,6 +13,9 @@ use super::super::pointer::Parts;
 use super::{Norm, group};
 use crate::{Kernel, Pool, Simd};
 
+/// Numbers of a [`Backward::run`].
+const RUN: usize = 1024;
+
 /// What the gradients of a normalisation read: `y = load(x)` with the affine of `stats`, and `dy`.
 #[derive(Clone, Copy)]
 pub struct Backward<'a> {
@@ -97,6 +100,12 @@ impl Backward<'_> {
         c
     }
 
+    /// Pixels that are computed one after the other for a vector of channels: what is made of them stays in the
+    /// first-level cache.
+    fn run(&self) -> usize {
+        (RUN / self.load.channels()).max(16).min(self.norm.h * self.norm.w).max(1)
+    }
+
     /// Numbers of a sample.
     fn len(&self) -> usize {
         self.norm.h * self.norm.w * self.load.channels()
@@ -141,24 +150,25 @@ impl Kernel for Dz<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Dz { backward, sample, dz, sums, room } = self;
-        let (Norm { w, .. }, load) = (backward.norm, backward.load);
+        let (load, run) = (backward.load, backward.run());
         let c = load.channels();
         let (means, rstds) = room.split_at_mut(c);
         for channel in 0..c {
             [means[channel], rstds[channel]] = group(backward.stats, backward.norm, sample, channel, c);
         }
         sums.fill(0.0);
-        for (y, dz) in dz.chunks_exact_mut(w * c).enumerate() {
+        for (index, dz) in dz.chunks_mut(run * c).enumerate() {
             dz.fill(load.scale);
             if let Some(dropout) = load.dropout {
-                dropout.apply(s, sample, y * w * c, dz);
+                dropout.apply(s, sample, index * run * c, dz);
             }
+            let (first, pixels) = (index * run, dz.len() / c);
             let mut offset = 0;
             for source in load.sources {
                 for i in (0..source.channels).step_by(S::LANES) {
                     let channels = offset + i..offset + (i + S::LANES).min(source.channels);
-                    let row = Row { backward, source, sample, y, i, channels };
-                    row.gradient(s, dz, sums, [means, rstds]);
+                    let run = Run { backward, source, sample, first, pixels, i, channels };
+                    run.gradient(s, dz, sums, [means, rstds]);
                 }
                 offset += source.channels;
             }
@@ -166,57 +176,75 @@ impl Kernel for Dz<'_, '_> {
     }
 }
 
-/// A vector of the channels of a row of pixels.
-struct Row<'a> {
+/// A vector of the channels of some pixels of a sample.
+struct Run<'a> {
     backward: Backward<'a>,
     source: &'a Source<'a>,
     sample: usize,
-    y: usize,
+    first: usize,
+    pixels: usize,
     /// The first channel within the source, and all within the sources joined.
     i: usize,
     channels: Range<usize>,
 }
 
-impl Row<'_> {
-    /// Where its channels lie in the source.
+impl Run<'_> {
+    /// Where its channels lie in images of so many, the first of them being `i`.
     #[inline(always)]
-    fn place(&self) -> Place {
-        let (Norm { h, w, .. }, step) = (self.backward.norm, self.source.channels);
-        let first = (self.sample * h + self.y) * w * step + self.i;
-        Place { first, step, len: self.channels.len(), pixels: w }
+    fn place(&self, step: usize, i: usize) -> Place {
+        let Norm { h, w, .. } = self.backward.norm;
+        let first = (self.sample * h * w + self.first) * step + i;
+        Place { first, step, len: self.channels.len(), pixels: self.pixels }
     }
 
     /// Multiplies the factors in `dz` by the gradients, and adds to the sums.
     #[inline(always)]
     fn gradient<S: Simd>(&self, s: S, dz: &mut [f32], sums: &mut [f32], [means, rstds]: [&[f32]; 2]) {
-        let Row { backward: Backward { norm: Norm { h, w, .. }, load, dy, .. }, source, sample, y, .. } =
-            *self;
+        let Backward { load, dy, .. } = self.backward;
         let c = load.channels();
-        let Some(affine) = load.affine else { return };
-        let own = sample * c + self.channels.start..sample * c + self.channels.end;
-        let (scale, shift) = (s.read(&affine.scale[own.clone()], 0), s.read(&affine.shift[own], 0));
+        let (of_x, of_dy) = (self.place(self.source.channels, self.i), self.place(c, self.channels.start));
         let mean = s.read(&means[self.channels.clone()], 0);
-        let of_x = self.place();
-        let of_dy = Place { first: (sample * h + y) * w * c + self.channels.start, step: c, ..of_x };
-        let of_dz = Place { first: self.channels.start, ..of_dy };
-        let (x, dy) = (Column::new(s, source.x, of_x), Column::new(s, dy, of_dy));
-        let mut dz = ColumnMut::new(s, dz, of_dz);
-        let (mut total, mut distances) = (s.splat(0.0), s.splat(0.0));
-        for pixel in 0..w {
+        let [total, distances] = match (self.source.x, dy, self.channels.len() == S::LANES) {
+            // What is known to be whole vectors of f32 needs no branches a pixel.
+            (Numbers::F32(x), Numbers::F32(dy), true) => {
+                let [of_x, of_dy] = [of_x, of_dy].map(|place| Place { len: S::LANES, ..place });
+                self.sums(s, (Column::new(s, x, of_x), mean), Column::new(s, dy, of_dy), of_dy, dz)
+            }
+            (x, dy, _) => self.sums(s, (Column::new(s, x, of_x), mean), Column::new(s, dy, of_dy), of_dy, dz),
+        };
+        let (plain, scaled) = sums.split_at_mut(c);
+        let (plain, scaled) = (&mut plain[self.channels.clone()], &mut scaled[self.channels.clone()]);
+        s.write(plain, 0, s.add(s.read(plain, 0), total));
+        let rstd = s.read(&rstds[self.channels.clone()], 0);
+        s.write(scaled, 0, s.fma(distances, rstd, s.read(scaled, 0)));
+    }
+
+    /// The sums of dz and of dz · (x - mean), where `place` is that of `dy`.
+    #[inline(always)]
+    fn sums<S: Simd>(
+        &self,
+        s: S,
+        (x, mean): (Column, S::F),
+        dy: Column,
+        place: Place,
+        dz: &mut [f32],
+    ) -> [S::F; 2] {
+        let (load, mut sums) = (self.backward.load, [s.splat(0.0); 2]);
+        let Some(affine) = load.affine else { return sums };
+        let own = self.sample * load.channels() + self.channels.start;
+        let own = own..own + place.len;
+        let (scale, shift) = (s.read(&affine.scale[own.clone()], 0), s.read(&affine.shift[own], 0));
+        let mut dz = ColumnMut::new(s, dz, Place { first: self.channels.start, ..place });
+        for pixel in 0..place.pixels {
             let x = x.read(s, pixel);
             let mut value = s.mul(dy.read(s, pixel), dz.read(s, pixel));
             if load.silu {
                 value = s.mul(value, math::silu_gradient(s, s.fma(x, scale, shift)));
             }
             dz.write(s, pixel, value);
-            total = s.add(total, value);
-            distances = s.fma(value, s.sub(x, mean), distances);
+            sums = [s.add(sums[0], value), s.fma(value, s.sub(x, mean), sums[1])];
         }
-        let (plain, scaled) = sums.split_at_mut(c);
-        let (plain, scaled) = (&mut plain[self.channels.clone()], &mut scaled[self.channels.clone()]);
-        s.write(plain, 0, s.add(s.read(plain, 0), total));
-        let rstd = s.read(&rstds[self.channels.clone()], 0);
-        s.write(scaled, 0, s.fma(distances, rstd, s.read(scaled, 0)));
+        sums
     }
 }
 
@@ -255,13 +283,15 @@ impl Kernel for Apply<'_, '_> {
             of_x[members.clone()].fill((-scaled * rstd) as f32);
             constant[members].fill((mean * scaled * rstd - plain) as f32);
         }
-        for (y, dz) in dz.chunks_exact(w * c).enumerate() {
+        let run = backward.run();
+        for (index, dz) in dz.chunks(run * c).enumerate() {
+            let (first, pixels) = (index * run, dz.len() / c);
             let mut offset = 0;
             for (source, dx) in backward.load.sources.iter().zip(dx) {
                 for i in (0..source.channels).step_by(S::LANES) {
                     let channels = offset + i..offset + (i + S::LANES).min(source.channels);
-                    let row = Row { backward, source, sample, y, i, channels };
-                    row.apply(s, dz, [scale, of_x, constant], dx);
+                    let run = Run { backward, source, sample, first, pixels, i, channels };
+                    run.apply(s, dz, [scale, of_x, constant], dx);
                 }
                 offset += source.channels;
             }
@@ -269,7 +299,7 @@ impl Kernel for Apply<'_, '_> {
     }
 }
 
-impl Row<'_> {
+impl Run<'_> {
     /// `dx = scale · dz + of_x · x + constant`, and what is asked for beside.
     #[inline(always)]
     fn apply<S: Simd>(
@@ -279,22 +309,43 @@ impl Row<'_> {
         [scale, of_x, constant]: [&[f32]; 3],
         SharedGradient { dx, residual, scale: factor }: &SharedGradient,
     ) {
-        let Row { backward: Backward { norm: Norm { h, w, .. }, load, .. }, source, sample, y, i, .. } =
-            *self;
         let channels = self.channels.clone();
         let (scale, of_x) = (s.read(&scale[channels.clone()], 0), s.read(&of_x[channels.clone()], 0));
-        let (constant, factor) = (s.read(&constant[channels], 0), s.splat(*factor));
-        let place = self.place();
-        let x = Column::new(s, source.x, place);
-        let dz = Column::new(s, dz, Place { first: self.channels.start, step: load.channels(), ..place });
+        let by = [scale, of_x, s.read(&constant[channels], 0), s.splat(*factor)];
+        let place = self.place(self.source.channels, self.i);
+        match (self.source.x, residual, *dx) {
+            // As in `gradient`.
+            (Numbers::F32(x), None, SharedNumbers::F32(dx)) if place.len == S::LANES => {
+                let place = Place { len: S::LANES, ..place };
+                self.write(s, (x.into(), dz, None), by, place, SharedNumbers::F32(dx));
+            }
+            (Numbers::F32(x), Some(Numbers::F32(added)), SharedNumbers::F32(dx)) if place.len == S::LANES => {
+                let place = Place { len: S::LANES, ..place };
+                let added = Some(Numbers::F32(added));
+                self.write(s, (x.into(), dz, added), by, place, SharedNumbers::F32(dx));
+            }
+            (x, residual, dx) => self.write(s, (x, dz, *residual), by, place, dx),
+        }
+    }
+
+    #[inline(always)]
+    fn write<S: Simd>(
+        &self,
+        s: S,
+        (x, dz, residual): (Numbers, &[f32], Option<Numbers>),
+        [scale, of_x, constant, factor]: [S::F; 4],
+        place: Place,
+        dx: SharedNumbers,
+    ) {
+        let of_dz = Place { first: self.channels.start, step: self.backward.load.channels(), ..place };
+        let (x, dz) = (Column::new(s, x, place), Column::new(s, dz, of_dz));
         let mut added = None;
         if let Some(residual) = residual {
-            added = Some(Column::new(s, *residual, place));
+            added = Some(Column::new(s, residual, place));
         }
-        // SAFETY: a row of this task's sample.
-        let dx = unsafe { dx.range((sample * h + y) * w * source.channels, w * source.channels) };
-        let mut dx = ColumnMut::new(s, dx, Place { first: i, ..place });
-        for pixel in 0..w {
+        // SAFETY: pixels of this task's sample.
+        let mut dx = unsafe { dx.column(s, place) };
+        for pixel in 0..place.pixels {
             let mut value = s.fma(scale, dz.read(s, pixel), s.fma(x.read(s, pixel), of_x, constant));
             if let Some(residual) = added {
                 value = s.add(value, residual.read(s, pixel));
