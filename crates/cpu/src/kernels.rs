@@ -1,4 +1,5 @@
-//! The kernels: plain functions over slices, each the same bits for any batch split and thread count.
+//! The kernels: plain functions over slices, each the same bits for any batch split and thread count (gradients of
+//! weights by `conv_weight::transformed` where the parts of a batch share their sums).
 
 pub mod attention;
 mod band;

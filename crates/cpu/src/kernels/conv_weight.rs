@@ -1,8 +1,10 @@
 //! The gradients of a convolution's weights.
 //!
-//! Where there are few weights a task takes a whole sample, and its gradient is left aside to be added up, sample after
-//! sample; where there are many, a task takes a few weights through all samples. 3x3 filters on images of some size are
-//! summed by Winograd's algorithm, others product by product; those of one tap or of few channels as products of pixels.
+//! - 3x3 filters that are not too many are summed over a batch by Winograd's algorithm (`transformed.rs`).
+//! - Weights of one tap, or of few channels, are sums of products of pixels (`outer.rs`).
+//! - Others are summed sample by sample, on images of some size by Winograd's algorithm (`winograd.rs`), else product by
+//!   product (`direct.rs`). Where they are few beside the samples a task takes a sample, and what it makes is left aside to
+//!   be added up in their order; else samples are loaded for all threads to see, and a task takes a few weights through all.
 
 mod direct;
 mod outer;

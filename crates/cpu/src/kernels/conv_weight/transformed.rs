@@ -76,6 +76,9 @@ pub fn add_samples<'a>(
 }
 
 pub(super) fn run(pool: &mut Pool, shape: Conv, of: Samples, to: To) {
+    if shape.n == 0 {
+        return;
+    }
     let (mut workers, _) = pool.split();
     let level = workers.level;
     let panels = Panels { channels: shape.cout, lanes: level.lanes() };
