@@ -147,8 +147,10 @@ fn by_weight(pool: &mut Pool, layout: Layout, of: Samples, dw: Parts<f32>) {
         workers.run(samples, |task, scratch| {
             let [room] = scratch.take([layout.room(of.load)]);
             // SAFETY: one task per sample.
-            let loaded = unsafe { parts.range(task * layout.loaded(), layout.loaded()) };
-            unsafe { layout.load(level, of, first + task, [loaded, room]) };
+            unsafe {
+                let loaded = parts.range(task * layout.loaded(), layout.loaded());
+                layout.load(level, of, first + task, [loaded, room]);
+            }
         });
         let (blocks, loaded) = (layout.tile.blocks(), &loaded[..samples * layout.loaded()]);
         workers.run(layout.panels.count() * blocks, |task, scratch| {
