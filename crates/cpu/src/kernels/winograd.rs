@@ -72,9 +72,8 @@ struct Task<'a> {
 }
 
 /// What a task has loaded.
-struct Loaded<'a> {
+struct Loaded {
     tile: Tile,
-    pixels: &'a [f32],
     /// The first sample.
     first: usize,
     /// The first row of the samples.
@@ -84,24 +83,21 @@ struct Loaded<'a> {
 
 impl Task<'_> {
     fn run(&self, level: Level, scratch: &mut Scratch) {
-        let Conv { h, w, .. } = self.shape;
+        let w = self.shape.w;
         let (samples, [top, bottom], part) = self.cut.task(self.index, self.shape);
         let tile = Tile { border: 1, rows: bottom - top, w, step: OUTPUTS, skipped: 0, channels: self.cin };
         let [pixels, room, inputs, sums] = scratch.take([
-            samples.len() * tile.len(),
+            tile.len(),
             self.load.row_len(w),
             groups(tile).len(TILES),
             ELEMENTS * sums_step(2 * level.lanes()),
         ]);
-        for (sample, to) in samples.clone().zip(pixels.chunks_exact_mut(tile.len())) {
-            level.run(LoadTile { tile, load: self.load, sample, first: top, h, to, room });
-        }
         let panels = self.cut.panels(part, self.panels);
-        let loaded = &Loaded { tile, pixels, first: samples.start, top, panels };
+        let loaded = &Loaded { tile, first: samples.start, top, panels };
         let tiles = samples.len() * count(tile).iter().product::<usize>();
         for first in (0..tiles).step_by(TILES) {
             let count = TILES.min(tiles - first);
-            level.run(Chunk { task: self, loaded, first, count, inputs, sums });
+            level.run(Chunk { task: self, loaded, first, count, pixels: &mut *pixels, room: &mut *room, inputs: &mut *inputs, sums: &mut *sums });
         }
     }
 }
@@ -109,9 +105,11 @@ impl Task<'_> {
 /// A few tiles of a task.
 struct Chunk<'a, 'b> {
     task: &'a Task<'a>,
-    loaded: &'a Loaded<'a>,
+    loaded: &'a Loaded,
     first: usize,
     count: usize,
+    pixels: &'b mut [f32],
+    room: &'b mut [f32],
     /// By [`groups`].
     inputs: &'b mut [f32],
     /// `[element][tile][channel of the panel]`
@@ -151,11 +149,16 @@ impl Chunk<'_, '_> {
         while done < self.count {
             let [sample, y, x] = self.place(self.first + done);
             let run = (count(tile)[1] - x).min(self.count - done);
+            if [y, x] == [0, 0] {
+                let Task { load, shape, .. } = self.task;
+                let (sample, first) = (self.loaded.first + sample, self.loaded.top);
+                LoadTile { tile, load, sample, first, h: shape.h, to: self.pixels, room: self.room }.run(s);
+            }
             for block in 0..tile.blocks() {
                 let corner = OUTPUTS * (y * tile.row() + x * BLOCK);
-                let from = sample * tile.len() + block * tile.plane() + corner;
+                let from = block * tile.plane() + corner;
                 for i in (0..BLOCK).step_by(S::LANES) {
-                    let from = &self.loaded.pixels[from + i..];
+                    let from = &self.pixels[from + i..];
                     transform_run(s, (from, tile.row(), run), self.inputs, (groups(tile), done, block, i));
                 }
             }
