@@ -4,7 +4,7 @@ mod loaded_tile;
 
 pub(super) use loaded_tile::{LoadTile, Tile};
 
-use super::column::{Column, ColumnMut, Place};
+use super::column::{Column, ColumnMut};
 use super::math;
 use super::numbers::Numbers;
 use super::random::Dropout;
@@ -201,26 +201,27 @@ impl<'a> Load<'a> {
         self.resize == Resize::Same && apart
     }
 
-    /// A vector of channels, from `channel` on, of all pixels of a row, times what `mask` holds.
+    /// A vector of `len` channels, from `channel` on, of some rows, times what `mask` holds. Rows are `steps` apart in
+    /// `from` and in `to`, in pixels; what they have in `from` is read.
     #[inline(always)]
     fn activate_column<S: Simd>(
         &self,
         s: S,
-        (sample, channel, place): (usize, usize, Place),
-        from: Column,
-        mask: Option<Column>,
+        (sample, channel, len): (usize, usize, usize),
+        (from, mask): (Column, Option<Column>),
         to: &mut ColumnMut,
+        rows: (usize, [usize; 2]),
     ) {
         let at = sample * self.channels() + channel;
         let mut affine = None;
         if let Some(Affine { scale, shift }) = self.affine {
-            affine = Some([s.read(&scale[at..][..place.len], 0), s.read(&shift[at..][..place.len], 0)]);
+            affine = Some([s.read(&scale[at..][..len], 0), s.read(&shift[at..][..len], 0)]);
         }
         // Each combination has a loop of its own, without a branch a pixel.
         match (affine, self.silu, mask) {
-            (None, false, None) => self.pixels(s, (place, from, None), to, (None, false)),
-            (Some(affine), true, None) => self.pixels(s, (place, from, None), to, (Some(affine), true)),
-            (affine, silu, mask) => self.pixels(s, (place, from, mask), to, (affine, silu)),
+            (None, false, None) => self.pixels(s, (from, None), to, rows, (None, false)),
+            (Some(affine), true, None) => self.pixels(s, (from, None), to, rows, (Some(affine), true)),
+            (affine, silu, mask) => self.pixels(s, (from, mask), to, rows, (affine, silu)),
         }
     }
 
@@ -228,24 +229,27 @@ impl<'a> Load<'a> {
     fn pixels<S: Simd>(
         &self,
         s: S,
-        (place, from, mask): (Place, Column, Option<Column>),
+        (from, mask): (Column, Option<Column>),
         to: &mut ColumnMut,
+        (rows, [w, to_row]): (usize, [usize; 2]),
         (affine, silu): (Option<[S::F; 2]>, bool),
     ) {
         let scale = s.splat(self.scale);
-        for pixel in 0..place.pixels {
-            let mut x = from.read(s, pixel);
-            if let Some([scale, shift]) = affine {
-                x = s.fma(x, scale, shift);
+        for row in 0..rows {
+            for pixel in 0..w {
+                let mut x = from.read(s, row * w + pixel);
+                if let Some([scale, shift]) = affine {
+                    x = s.fma(x, scale, shift);
+                }
+                if silu {
+                    x = math::silu(s, x);
+                }
+                x = s.mul(x, scale);
+                if let Some(mask) = mask {
+                    x = s.mul(x, mask.read(s, row * w + pixel));
+                }
+                to.write(s, row * to_row + pixel, x);
             }
-            if silu {
-                x = math::silu(s, x);
-            }
-            x = s.mul(x, scale);
-            if let Some(mask) = mask {
-                x = s.mul(x, mask.read(s, pixel));
-            }
-            to.write(s, pixel, x);
         }
     }
 }

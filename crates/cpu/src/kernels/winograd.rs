@@ -97,7 +97,16 @@ impl Task<'_> {
         let tiles = samples.len() * count(tile).iter().product::<usize>();
         for first in (0..tiles).step_by(TILES) {
             let count = TILES.min(tiles - first);
-            level.run(Chunk { task: self, loaded, first, count, pixels: &mut *pixels, room: &mut *room, inputs: &mut *inputs, sums: &mut *sums });
+            level.run(Chunk {
+                task: self,
+                loaded,
+                first,
+                count,
+                pixels: &mut *pixels,
+                room: &mut *room,
+                inputs: &mut *inputs,
+                sums: &mut *sums,
+            });
         }
     }
 }

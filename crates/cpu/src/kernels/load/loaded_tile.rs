@@ -1,5 +1,7 @@
 //! Tiles of images: where convolutions read what they have loaded.
 
+use std::ops::Range;
+
 use super::{BLOCK, Load};
 use crate::kernels::column::{Column, ColumnMut, Place};
 use crate::kernels::numbers::Numbers;
@@ -62,25 +64,30 @@ pub(in crate::kernels) struct LoadTile<'a, 'b> {
     pub room: &'b mut [f32],
 }
 
+/// Rows that are loaded together: what is looked up for a vector of channels is looked up once for all of them, and
+/// [`Load::row_len`] has room for their dropout.
+const BAND: usize = 4;
+
 impl Kernel for LoadTile<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let (tile, load) = (self.tile, self.load);
+        let there = self.rows_there();
         for index in 0..tile.height() {
             self.clear_margins(s, index);
-            let y = match (self.first + index).checked_sub(tile.border) {
-                Some(y) if y < self.h => y,
-                _ => {
-                    for block in 0..tile.blocks() {
-                        clear(s, self.line(block, index));
-                    }
-                    continue;
+            if !there.contains(&index) {
+                for block in 0..tile.blocks() {
+                    clear(s, self.line(block, index));
                 }
-            };
-            if load.is_by_block() {
-                self.load_blocks(s, index, y);
+            }
+        }
+        let by_block = load.is_by_block();
+        for index in there.clone().step_by(if by_block { BAND } else { 1 }) {
+            let y = self.first + index - tile.border;
+            if by_block {
+                self.load_blocks(s, index, y, BAND.min(there.end - index));
             } else {
                 let row = load.row(s, [self.sample, y], [self.h, tile.w], self.room);
                 copy_blocks(s, tile, (row, load.channels()), &mut self.to[tile.place(0, index)..]);
@@ -90,6 +97,12 @@ impl Kernel for LoadTile<'_, '_> {
 }
 
 impl LoadTile<'_, '_> {
+    /// Rows of the tile that are rows of the sample.
+    fn rows_there(&self) -> Range<usize> {
+        let border = self.tile.border;
+        border.saturating_sub(self.first)..self.tile.height().min(self.h + border - self.first)
+    }
+
     /// The pixels of a block in a row.
     #[inline(always)]
     fn line(&mut self, block: usize, index: usize) -> &mut [f32] {
@@ -107,20 +120,21 @@ impl LoadTile<'_, '_> {
         }
     }
 
-    /// Row `y` of the sources, block after block, for which [`Load::is_by_block`].
+    /// Some rows of the sources from `y` on, block after block, for which [`Load::is_by_block`].
     #[inline(always)]
-    fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize) {
+    fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize, rows: usize) {
         let (load, w, c) = (self.load, self.tile.w, self.load.channels());
+        let pixels = rows * w;
         let mut mask = None;
         if let Some(dropout) = load.dropout {
-            let kept = &mut self.room[..w * c];
+            let kept = &mut self.room[..pixels * c];
             kept.fill(1.0);
             dropout.apply(s, self.sample, y * w * c, kept);
             mask = Some(&*kept);
         }
         let mut offset = 0;
         for source in load.sources {
-            let (start, len) = ((self.sample * self.h + y) * w * source.channels, w * source.channels);
+            let (start, len) = (((self.sample * self.h + y) * w) * source.channels, pixels * source.channels);
             source.x.prefetch(s, start + len, len);
             for first in (0..source.channels).step_by(BLOCK) {
                 let block = ((offset + first) / BLOCK).wrapping_sub(self.tile.skipped);
@@ -131,28 +145,20 @@ impl LoadTile<'_, '_> {
                 let last = (first + BLOCK).min(source.channels);
                 for i in (first..last).step_by(S::LANES) {
                     let (channel, len) = (offset + i, (last - i).min(S::LANES));
-                    let place = Place { first: start + i, step: source.channels, len, pixels: w };
+                    let place = Place { first: start + i, step: source.channels, len, pixels };
                     let mut masked = None;
                     if let Some(mask) = mask {
                         masked = Some(Column::new(s, mask, Place { first: channel, step: c, ..place }));
                     }
                     let to = to + i - first;
+                    let (of, to) = ((self.sample, channel, rows), (self.tile, to, &mut *self.to));
                     match (source.x, len == S::LANES) {
                         // What is known to be whole vectors of f32 needs no branches a pixel.
                         (Numbers::F32(x), true) => {
                             let place = Place { len: S::LANES, ..place };
-                            load_column(
-                                s,
-                                load,
-                                (self.sample, channel, place),
-                                x.into(),
-                                masked,
-                                (to, self.to),
-                            )
+                            load_column(s, load, of, (x.into(), masked, place), to);
                         }
-                        (x, _) => {
-                            load_column(s, load, (self.sample, channel, place), x, masked, (to, self.to))
-                        }
+                        (x, _) => load_column(s, load, of, (x, masked, place), to),
                     }
                 }
             }
@@ -161,20 +167,19 @@ impl LoadTile<'_, '_> {
     }
 }
 
-/// A vector of channels of a row, from `channel` on, which goes to a tile from `first` on.
+/// A vector of channels of some rows of a sample, from `channel` on, which goes to a tile from `first` on.
 #[inline(always)]
 fn load_column<S: Simd>(
     s: S,
     load: &Load,
-    (sample, channel, place): (usize, usize, Place),
-    x: Numbers,
-    mask: Option<Column>,
-    (first, tile): (usize, &mut [f32]),
+    (sample, channel, rows): (usize, usize, usize),
+    (x, mask, place): (Numbers, Option<Column>, Place),
+    (tile, first, to): (Tile, usize, &mut [f32]),
 ) {
-    let from = Column::new(s, x, place);
-    let place = Place { first, step: BLOCK, ..place };
-    let to = &mut ColumnMut::new(s, tile, place);
-    load.activate_column(s, (sample, channel, place), from, mask, to);
+    let (from, steps) = (Column::new(s, x, place), [tile.w, tile.row() / BLOCK]);
+    let pixels = (rows - 1) * steps[1] + tile.w;
+    let to = &mut ColumnMut::new(s, to, Place { first, step: BLOCK, pixels, ..place });
+    load.activate_column(s, (sample, channel, place.len), (from, mask), to, (rows, steps));
 }
 
 /// Zeros: a few vectors, for which a call costs more.
