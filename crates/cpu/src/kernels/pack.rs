@@ -74,6 +74,15 @@ impl Weights<'_> {
         (self.channels().0 - block * BLOCK).min(BLOCK)
     }
 
+    /// One block of a panel as it lies, and the floats from one tap and from one channel to the next, where the panel's
+    /// channels lie together.
+    pub fn block_as_it_lies(&self, lanes: usize, [panel, block]: [usize; 2]) -> Option<(&[f32], [usize; 2])> {
+        let panels = self.panels(lanes);
+        let whole = panels.real(panel) == panels.vectors(panel) * lanes;
+        let first = block * BLOCK * self.cout + panels.start(panel);
+        (whole && !self.turned).then(|| (&self.values[first..], [self.cin * self.cout, self.cout]))
+    }
+
     /// Packs one block of a panel: `[tap][channel of the block][channel of the panel]`.
     pub fn pack_block(&self, level: Level, [panel, block]: [usize; 2], packed: &mut [f32]) {
         self.pack(level, panel, block * BLOCK, packed);

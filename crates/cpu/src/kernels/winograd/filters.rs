@@ -36,17 +36,28 @@ impl Packing for Filters<'_> {
         let (lanes, blocks) = (level.lanes(), weights.blocks());
         let (panel, block) = (part / blocks, part % blocks);
         let width = weights.panels(lanes).vectors(panel) * lanes;
-        let [packed] = scratch.take([9 * weights.block_depth(block) * width]);
-        weights.pack_block(*level, [panel, block], packed);
         // SAFETY: each part is of another panel or block.
         let to = unsafe { to.range(part * block_len(2 * lanes), block_len(2 * lanes)) };
-        level.run(Transform { packed, to, step: element_step(width) });
+        let (depth, step) = (weights.block_depth(block), element_step(width));
+        if let Some((from, steps)) = weights.block_as_it_lies(lanes, [panel, block]) {
+            return level.run(Transform { from, steps, depth, width, to, step });
+        }
+        let [packed] = scratch.take([9 * depth * width]);
+        weights.pack_block(*level, [panel, block], packed);
+        level.run(Transform { from: packed, steps: [depth * width, width], depth, width, to, step });
     }
 }
 
-/// Transforms the filters of a panel and block: `packed` is `[tap][channel][width]`.
+/// Transforms the filters of a panel and block.
 struct Transform<'a> {
-    packed: &'a [f32],
+    /// `[tap][channel][channel of the panel]`
+    from: &'a [f32],
+    /// Floats from one tap, and from one channel, to the next.
+    steps: [usize; 2],
+    /// Channels of the block.
+    depth: usize,
+    /// Channels of the panel.
+    width: usize,
     to: &'a mut [f32],
     /// Floats from one element to the next.
     step: usize,
@@ -57,26 +68,24 @@ impl Kernel for Transform<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (len, step) = (self.packed.len() / 9, self.step);
-        // A half of the elements after the other: they are on as many pages of memory as a core can keep track of.
-        for rows in [0..SIDE / 2, SIDE / 2..SIDE] {
-            for i in (0..len).step_by(S::LANES) {
-                let mut columns = [[s.splat(0.0); SIDE]; 3];
-                for (x, column) in columns.iter_mut().enumerate() {
-                    let a = &self.packed[x * len..][..len];
-                    let b = &self.packed[(x + 3) * len..][..len];
-                    let c = &self.packed[(x + 6) * len..][..len];
-                    *column = transforms::filter(s, [s.read(a, i), s.read(b, i), s.read(c, i)]);
+        let Transform { from, steps: [tap, channel], depth, width, to, step } = self;
+        assert!(from.len() >= 8 * tap + (depth - 1) * channel + width);
+        for (k, i) in (0..depth).flat_map(|k| (0..width).step_by(S::LANES).map(move |i| (k, i))) {
+            let mut columns = [[s.splat(0.0); SIDE]; 3];
+            for (x, column) in columns.iter_mut().enumerate() {
+                let mut taps = [s.splat(0.0); 3];
+                for (y, g) in taps.iter_mut().enumerate() {
+                    // SAFETY: asserted above.
+                    *g = unsafe { s.load(from.as_ptr().add((3 * y + x) * tap + k * channel + i)) };
                 }
-                let [a, b, c] = &columns;
-                let to = &mut self.to[i..][..(ELEMENTS - 1) * step + S::LANES];
-                for y in 0..SIDE {
-                    if rows.contains(&y) {
-                        for (x, value) in transforms::filter(s, [a[y], b[y], c[y]]).iter().enumerate() {
-                            // SAFETY: all elements are there, as sliced above.
-                            unsafe { s.store(to.as_mut_ptr().add((SIDE * y + x) * step), *value) };
-                        }
-                    }
+                *column = transforms::filter(s, taps);
+            }
+            let [a, b, c] = &columns;
+            let to = &mut to[k * width + i..][..(ELEMENTS - 1) * step + S::LANES];
+            for y in 0..SIDE {
+                for (x, value) in transforms::filter(s, [a[y], b[y], c[y]]).iter().enumerate() {
+                    // SAFETY: all elements are there, as sliced above.
+                    unsafe { s.store(to.as_mut_ptr().add((SIDE * y + x) * step), *value) };
                 }
             }
         }
