@@ -134,12 +134,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `to` must point at `LANES` numbers.
     unsafe fn store(self, to: *mut f32, x: Self::F);
 
-    /// Asks for what lies there to be brought into the caches; any address is fine.
-    #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        let _ = from;
-    }
-
     /// The first `len` numbers; zeros follow.
     ///
     /// # Safety

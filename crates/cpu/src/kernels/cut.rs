@@ -10,7 +10,7 @@ use super::pack::Panels;
 const TILE_BYTES: usize = 1 << 20;
 
 /// Pixels of a task that make its reading of all weights worth while.
-const TASK_PIXELS: usize = 512;
+const TASK_PIXELS: usize = 256;
 
 /// Tasks of some samples, or a band of rows of one, and some panels.
 #[derive(Clone, Copy)]

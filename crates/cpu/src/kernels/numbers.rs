@@ -74,25 +74,6 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// Asks for `len` numbers from `start` on to be brought into the caches, as far as they are there.
-    #[inline(always)]
-    pub(super) fn prefetch<S: Simd>(self, s: S, start: usize, len: usize) {
-        const LINE: usize = 64;
-        let range = start.min(self.len())..(start + len).min(self.len());
-        match self {
-            Numbers::F32(numbers) => {
-                for line in numbers[range].iter().step_by(LINE / 4) {
-                    s.prefetch(line);
-                }
-            }
-            Numbers::Bf16(numbers) => {
-                for line in numbers[range].iter().step_by(LINE / 2) {
-                    s.prefetch(line);
-                }
-            }
-        }
-    }
-
     /// All of them in 32 bits: themselves, or what `room` then holds.
     #[inline(always)]
     pub(super) fn widened<'r, S: Simd>(self, s: S, room: &'r mut [f32]) -> &'r [f32]

@@ -66,11 +66,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(to, x) }
     }
     #[inline(always)]
-    fn prefetch<T>(self, from: *const T) {
-        // SAFETY: it reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
-    }
-    #[inline(always)]
     unsafe fn load_part(self, from: *const f32, len: usize) -> __m512 {
         // SAFETY: the caller promises `len` numbers; the others are masked.
         unsafe { _mm512_maskz_loadu_ps(first(len), from) }

@@ -134,8 +134,7 @@ impl LoadTile<'_, '_> {
         }
         let mut offset = 0;
         for source in load.sources {
-            let (start, len) = (((self.sample * self.h + y) * w) * source.channels, pixels * source.channels);
-            source.x.prefetch(s, start + len, len);
+            let start = (self.sample * self.h + y) * w * source.channels;
             for first in (0..source.channels).step_by(BLOCK) {
                 let block = ((offset + first) / BLOCK).wrapping_sub(self.tile.skipped);
                 if block >= self.tile.blocks() {
