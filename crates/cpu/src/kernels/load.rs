@@ -2,7 +2,7 @@
 
 mod loaded_tile;
 
-pub(super) use loaded_tile::{LoadTile, Tile};
+pub(super) use loaded_tile::{ClearMargins, LoadTile, Tile};
 
 use super::column::{Column, ColumnMut};
 use super::math;

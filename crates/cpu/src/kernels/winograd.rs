@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::column::Place;
 use super::conv::Conv;
 use super::cut::Cut;
-use super::load::{BLOCK, Load, LoadTile, Tile};
+use super::load::{BLOCK, ClearMargins, Load, LoadTile, Tile};
 use super::norm::Written;
 use super::numbers::{NumbersMut, SharedNumbers};
 use super::pack::{Panels, Weights, run_with};
@@ -92,6 +92,7 @@ impl Task<'_> {
             groups(tile).len(TILES),
             ELEMENTS * sums_step(2 * level.lanes()),
         ]);
+        level.run(ClearMargins { tile, first: top, h: self.shape.h, to: pixels });
         let panels = self.cut.panels(part, self.panels);
         let loaded = &Loaded { tile, first: samples.start, top, panels };
         let tiles = samples.len() * count(tile).iter().product::<usize>();

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::winograd::{TransformBack, TransformGradients, TransformInputs, tiles};
 use super::{Samples, share};
 use crate::kernels::conv::Conv;
-use crate::kernels::load::{BLOCK, Load, LoadTile, Tile};
+use crate::kernels::load::{BLOCK, ClearMargins, Load, LoadTile, Tile};
 use crate::kernels::numbers::Numbers;
 use crate::kernels::pack::Panels;
 use crate::kernels::pointer::Parts;
@@ -173,6 +173,7 @@ impl Task<'_> {
         let first = [self.own.start, self.blocks.start];
         let own_sums = Cells { numbers: Parts::new(own_sums), first, blocks: self.blocks.len() };
         let sums = self.sums.unwrap_or(own_sums);
+        level.run(ClearMargins { tile, first: 0, h, to: pixels });
         for begin in (0..n).step_by(wave) {
             let samples = begin..(begin + wave).min(n);
             for (first, sample) in (0..).step_by(tiles).zip(samples.clone()) {

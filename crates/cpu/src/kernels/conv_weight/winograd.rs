@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{Layout, Weights};
 use crate::kernels::column::{Column, Place};
 use crate::kernels::conv::Conv;
-use crate::kernels::load::{BLOCK, Load, LoadTile, Tile};
+use crate::kernels::load::{BLOCK, ClearMargins, Load, LoadTile, Tile};
 use crate::kernels::numbers::Numbers;
 use crate::kernels::pack::Panels;
 use crate::kernels::pointer::Parts;
@@ -57,7 +57,9 @@ impl Layout {
     ) {
         let (pixels, room) = room.split_at_mut(self.tile.len());
         let (x, dy) = to.split_at_mut(self.groups()[0].len(self.tiles()));
-        level.run(LoadTile { tile: self.tile, load, sample, first: 0, h: self.shape.h, to: pixels, room });
+        let (tile, h) = (self.tile, self.shape.h);
+        level.run(ClearMargins { tile, first: 0, h, to: pixels });
+        level.run(LoadTile { tile, load, sample, first: 0, h, to: pixels, room });
         let ([inputs, gradients], panels) = (self.groups(), self.panels);
         let (shape, all) = (self.shape, 0..panels.count());
         level.run(TransformInputs { shape, tile: self.tile, pixels, to: x, groups: inputs, first: 0 });

@@ -46,13 +46,55 @@ impl Tile {
         block * self.plane() + index * self.row() + self.border * BLOCK
     }
 
+    /// Rows that are rows of a sample of height `h`, where the first without border is row `first` of it.
+    fn rows_there(&self, first: usize, h: usize) -> Range<usize> {
+        self.border.saturating_sub(first)..self.height().min(h + self.border - first)
+    }
+
     /// Floats of a whole tile.
     pub fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
 }
 
-/// Loads the rows `first..first + tile.rows` of a sample's `h` rows, and their border.
+/// Writes the zeros around the rows that [`LoadTile`] loads, which leaves them as they are: a tile that many samples are
+/// loaded to, one after the other, needs them once.
+pub(in crate::kernels) struct ClearMargins<'a> {
+    pub tile: Tile,
+    pub first: usize,
+    pub h: usize,
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for ClearMargins<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let ClearMargins { tile, first, h, to } = self;
+        let (there, margin) = (tile.rows_there(first, h), tile.border * BLOCK);
+        for (block, index) in (0..tile.blocks()).flat_map(|block| (0..tile.height()).map(move |y| (block, y)))
+        {
+            let row = &mut to[tile.place(block, index) - margin..][..tile.row()];
+            if there.contains(&index) {
+                clear(s, &mut row[..margin]);
+                clear(s, &mut row[margin + tile.w * BLOCK..]);
+            } else {
+                clear(s, row);
+            }
+        }
+    }
+}
+
+/// Zeros: a few vectors, for which a call costs more.
+#[inline(always)]
+fn clear<S: Simd>(s: S, to: &mut [f32]) {
+    for i in (0..to.len()).step_by(S::LANES) {
+        s.write(to, i, s.splat(0.0));
+    }
+}
+
+/// Loads the rows `first..first + tile.rows` of a sample's `h` rows, and those of its border that are there.
 pub(in crate::kernels) struct LoadTile<'a, 'b> {
     pub tile: Tile,
     pub load: &'a Load<'a>,
@@ -74,16 +116,7 @@ impl Kernel for LoadTile<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let (tile, load) = (self.tile, self.load);
-        let there = self.rows_there();
-        for index in 0..tile.height() {
-            self.clear_margins(s, index);
-            if !there.contains(&index) {
-                for block in 0..tile.blocks() {
-                    clear(s, self.line(block, index));
-                }
-            }
-        }
-        let by_block = load.is_by_block();
+        let (there, by_block) = (tile.rows_there(self.first, self.h), load.is_by_block());
         for index in there.clone().step_by(if by_block { BAND } else { 1 }) {
             let y = self.first + index - tile.border;
             if by_block {
@@ -97,29 +130,6 @@ impl Kernel for LoadTile<'_, '_> {
 }
 
 impl LoadTile<'_, '_> {
-    /// Rows of the tile that are rows of the sample.
-    fn rows_there(&self) -> Range<usize> {
-        let border = self.tile.border;
-        border.saturating_sub(self.first)..self.tile.height().min(self.h + border - self.first)
-    }
-
-    /// The pixels of a block in a row.
-    #[inline(always)]
-    fn line(&mut self, block: usize, index: usize) -> &mut [f32] {
-        &mut self.to[self.tile.place(block, index)..][..self.tile.w * BLOCK]
-    }
-
-    /// Zeros on both sides of a row.
-    #[inline(always)]
-    fn clear_margins<S: Simd>(&mut self, s: S, index: usize) {
-        let (tile, margin) = (self.tile, self.tile.border * BLOCK);
-        for block in 0..tile.blocks() {
-            let start = tile.place(block, index);
-            clear(s, &mut self.to[start - margin..start]);
-            clear(s, &mut self.to[start + tile.w * BLOCK..start - margin + tile.row()]);
-        }
-    }
-
     /// Some rows of the sources from `y` on, block after block, for which [`Load::is_by_block`].
     #[inline(always)]
     fn load_blocks<S: Simd>(&mut self, s: S, index: usize, y: usize, rows: usize) {
@@ -179,14 +189,6 @@ fn load_column<S: Simd>(
     let pixels = (rows - 1) * steps[1] + tile.w;
     let to = &mut ColumnMut::new(s, to, Place { first, step: BLOCK, pixels, ..place });
     load.activate_column(s, (sample, channel, place.len), (from, mask), to, (rows, steps));
-}
-
-/// Zeros: a few vectors, for which a call costs more.
-#[inline(always)]
-fn clear<S: Simd>(s: S, to: &mut [f32]) {
-    for i in (0..to.len()).step_by(S::LANES) {
-        s.write(to, i, s.splat(0.0));
-    }
 }
 
 /// Copies the tile's blocks of a row of pixels of `c` channels into it, where its first block begins at `to`.
