@@ -175,6 +175,22 @@ pub trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
+    /// In every four lanes, rows and columns exchanged: lane `4i + j` of result `k` is lane `4i + k` of argument `j`.
+    #[inline(always)]
+    fn transpose_fours(self, x: [Self::F; 4]) -> [Self::F; 4] {
+        let mut from = [[0.0f32; 16]; 4];
+        for (from, x) in from.iter_mut().zip(x) {
+            self.write(&mut from[..Self::LANES], 0, x);
+        }
+        let mut to = [[0.0f32; 16]; 4];
+        for i in 0..Self::LANES {
+            for k in 0..4 {
+                to[k][i] = from[i % 4][i / 4 * 4 + k];
+            }
+        }
+        [self.read(&to[0], 0), self.read(&to[1], 0), self.read(&to[2], 0), self.read(&to[3], 0)]
+    }
+
     /// Numbers in bf16: the upper halves of their words.
     ///
     /// # Safety

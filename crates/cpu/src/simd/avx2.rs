@@ -51,6 +51,24 @@ impl Simd for Avx2 {
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(pairs));
         }
     }
+    #[inline(always)]
+    fn transpose_fours(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: the token proves AVX2.
+        unsafe {
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+            let (first, second) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
+            let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+            let (third, fourth) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
+            [
+                _mm256_castpd_ps(first),
+                _mm256_castpd_ps(second),
+                _mm256_castpd_ps(third),
+                _mm256_castpd_ps(fourth),
+            ]
+        }
+    }
     instructions! {
         splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
         add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }

@@ -81,18 +81,29 @@ impl Simd for Avx512 {
             // SAFETY: the caller promises 16 rows of 16 numbers on both sides.
             unsafe {
                 let from = |i: usize| from.add(i * step + left);
-                let [a, b, c, d] =
-                    [quarters(from, 0), quarters(from, 1), quarters(from, 2), quarters(from, 3)];
-                let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
-                let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
-                let to = |j: usize| to.add((left + j) * row);
-                _mm512_storeu_pd(to(0).cast(), _mm512_unpacklo_pd(ab, cd));
-                _mm512_storeu_pd(to(1).cast(), _mm512_unpackhi_pd(ab, cd));
-                let ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
-                let cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
-                _mm512_storeu_pd(to(2).cast(), _mm512_unpacklo_pd(ab, cd));
-                _mm512_storeu_pd(to(3).cast(), _mm512_unpackhi_pd(ab, cd));
+                let rows = [quarters(from, 0), quarters(from, 1), quarters(from, 2), quarters(from, 3)];
+                for (j, column) in self.transpose_fours(rows).into_iter().enumerate() {
+                    _mm512_storeu_ps(to.add((left + j) * row), column);
+                }
             }
+        }
+    }
+    #[inline(always)]
+    fn transpose_fours(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        // SAFETY: the token proves AVX-512.
+        unsafe {
+            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (first, second) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (third, fourth) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            [
+                _mm512_castpd_ps(first),
+                _mm512_castpd_ps(second),
+                _mm512_castpd_ps(third),
+                _mm512_castpd_ps(fourth),
+            ]
         }
     }
     #[inline(always)]
@@ -121,8 +132,9 @@ impl Simd for Avx512 {
         unsafe {
             let b = _mm512_set1_epi64(i64::from(b));
             let (even, odd) = (_mm512_mul_epu32(a, b), _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), b));
-            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
-            [high, _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd))]
+            // One shuffle each; the compiler makes three more multiplications of a shift to the left.
+            let high = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
+            [high, _mm512_mask_shuffle_epi32::<0b10_10_00_00>(even, 0xaaaa, odd)]
         }
     }
     /// An estimate of 14 bits, made twice as long by one step of Newton's.
