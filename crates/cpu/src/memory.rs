@@ -61,13 +61,8 @@ impl Memory {
         self.start.as_ptr()
     }
 
-    pub fn numbers(&self) -> &[f32] {
-        // SAFETY: that many numbers, which were zeros at first.
-        unsafe { std::slice::from_raw_parts(self.pointer(), self.len) }
-    }
-
     pub fn numbers_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and nobody else has them.
+        // SAFETY: that many numbers, which were zeros at first, and nobody else has them.
         unsafe { std::slice::from_raw_parts_mut(self.pointer(), self.len) }
     }
 

@@ -19,8 +19,8 @@ struct Gradient {
     at: usize,
     channels: [usize; 2],
     sums: Memory,
-    /// Whether nothing has been added yet.
-    empty: bool,
+    /// How many samples have been added.
+    samples: usize,
 }
 
 impl Unfinished {
@@ -31,7 +31,7 @@ impl Unfinished {
     pub fn reserve(&mut self, level: Level, at: usize, channels: [usize; 2]) -> Result<()> {
         if self.find(at, channels).is_none() {
             let sums = Memory::zeros(Sums::len(level, channels[0], channels[1]))?;
-            self.0.push(Gradient { at, channels, sums, empty: true });
+            self.0.push(Gradient { at, channels, sums, samples: 0 });
         }
         Ok(())
     }
@@ -39,19 +39,19 @@ impl Unfinished {
     /// The sums of weights that room was reserved for, to be added to.
     pub fn sums(&mut self, at: usize, channels: [usize; 2]) -> Option<Sums<'_>> {
         let gradient = self.find(at, channels).map(|index| &mut self.0[index])?;
-        Some(Sums { numbers: gradient.sums.numbers_mut(), empty: &mut gradient.empty })
+        Some(Sums { numbers: gradient.sums.numbers_mut(), samples: &mut gradient.samples })
     }
 
     /// Adds to `memory`, which they belong to, whatever has been summed.
     pub fn finish(&mut self, pool: &mut Pool, memory: &Memory) {
         let mut all = Vec::new();
-        for gradient in self.0.iter_mut().filter(|gradient| !gradient.empty) {
+        for gradient in self.0.iter_mut().filter(|gradient| gradient.samples > 0) {
             let [cin, cout] = gradient.channels;
             // SAFETY: the weights lie within the memory, and the device lets nobody else use it meanwhile.
             let dw =
                 unsafe { std::slice::from_raw_parts_mut(memory.pointer().add(gradient.at), 9 * cin * cout) };
-            gradient.empty = true;
-            all.push(Finish { cin, cout, sums: gradient.sums.numbers(), dw });
+            let samples = std::mem::take(&mut gradient.samples);
+            all.push(Finish { cin, cout, samples, sums: gradient.sums.numbers_mut(), dw });
         }
         finish(pool, all);
     }

@@ -30,6 +30,8 @@ const SHAPES: &[[usize; 6]] = &[
     // few channels on a side
     [2, 5, 9, 36, 3, 9],
     [3, 12, 13, 2, 40, 9],
+    // so many samples that weights are summed in strands
+    [70, 3, 5, 17, 16, 9],
 ];
 
 fn shapes() -> impl Iterator<Item = Conv> {
@@ -168,7 +170,7 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let (mut dw, mut pixel_sums) = (vec![0.0; weights.len()], vec![0.0; shape.n * shape.cout]);
     let mut numbers = vec![f32::NAN; Sums::len(pool.level(), shape.cin, shape.cout)];
-    let mut empty = true;
+    let mut samples = 0;
     for ends in cuts.windows(2) {
         let part = Conv { n: ends[1] - ends[0], ..shape };
         let [of_x, of_y] =
@@ -180,14 +182,14 @@ fn all(pool: &mut Pool, shape: Conv, cuts: &[usize]) -> Vec<f32> {
         conv_input_gradient(pool, part, &Load::plain(&gradients), &weights, &plain, &mut dx[of_x]);
         let pixel_sums = Some(&mut pixel_sums[ends[0] * shape.cout..ends[1] * shape.cout]);
         if transformed::suits(shape) && part.n < shape.n {
-            let sums = Sums { numbers: &mut numbers, empty: &mut empty };
+            let sums = Sums { numbers: &mut numbers, samples: &mut samples };
             let to = if ends[1] < shape.n { To::Sums(sums) } else { To::Last(sums, &mut dw) };
             transformed::add_samples(pool, part, &load, gradients[0].x, to, pixel_sums);
         } else {
             conv_weight_gradient(pool, part, &load, gradients[0].x, &mut dw, pixel_sums);
         }
     }
-    assert!(empty, "sums are left");
+    assert_eq!(samples, 0, "sums are left");
     [y, dx, dw, pixel_sums].concat()
 }
 
@@ -218,11 +220,18 @@ fn nor_do_they_where_there_are_many_weights() {
     }
 }
 
+#[test]
+fn nor_do_they_where_samples_are_summed_in_strands() {
+    let shape = [70, 3, 5, 40, 16, 9];
+    Level::available().for_each(|level| expect_bits_of_the_whole(level, shape));
+}
+
 fn expect_bits_of_the_whole(level: Level, [n, h, w, cin, cout, taps]: [usize; 6]) {
     let shape = Conv { n, h, w, cin, cout, taps };
-    let whole = all(&mut Pool::with_level(1, level), shape, &[0, 7]);
+    let whole = all(&mut Pool::with_level(1, level), shape, &[0, n]);
+    let single: Vec<usize> = (0..=n).collect();
     for threads in 1..=3 {
-        for cuts in [&[0, 7][..], &[0, 1, 2, 3, 4, 5, 6, 7], &[0, 3, 6, 7]] {
+        for cuts in [&[0, n][..], &single, &[0, n / 7 * 3, n / 7 * 6, n]] {
             let parts = all(&mut Pool::with_level(threads, level), shape, cuts);
             assert_same_bits(&whole, &parts, &format!("{shape:?} {level:?} {threads} threads {cuts:?}"));
         }
