@@ -12,8 +12,11 @@ use std::thread::{JoinHandle, Thread};
 
 use crate::{Level, Scratch};
 
-/// How often a thread looks for news before it sleeps: for a quarter of a millisecond, as to wake up takes 50 µs.
-const SPINS: usize = 20_000;
+/// How often a thread looks for news at once: for some 50 µs, as long as to wake up takes.
+const SPINS: usize = 4000;
+/// How often it lets others have its core between two looks, before it sleeps: for as long again and more, where nobody
+/// wants the core.
+const YIELDS: usize = 400;
 
 /// A set of threads with their working memory, and the instructions that kernels use.
 pub struct Pool {
@@ -212,10 +215,11 @@ impl Team {
     }
 
     fn wait(&self) {
-        let mut spins = 0;
-        while self.busy.load(Acquire) > 0 {
-            spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::park() }
+        let done = || self.busy.load(Acquire) == 0;
+        if !look_out(done) {
+            while !done() {
+                std::thread::park();
+            }
         }
     }
 
@@ -245,12 +249,8 @@ impl Team {
 
     /// Waits until the epoch is not `last` any more: first awake, then asleep.
     fn next_epoch(&self, me: usize, last: usize) -> usize {
-        for _ in 0..SPINS {
-            let epoch = self.epoch.load(Acquire);
-            if epoch != last {
-                return epoch;
-            }
-            std::hint::spin_loop();
+        if look_out(|| self.epoch.load(Acquire) != last) {
+            return self.epoch.load(Acquire);
         }
         self.stretches[me].asleep.store(true, SeqCst);
         while self.epoch.load(SeqCst) == last {
@@ -266,6 +266,17 @@ impl Team {
             stretch.next.store(stretch.end.load(Relaxed), Relaxed);
         }
     }
+}
+
+/// Whether something has happened within a short time.
+fn look_out(happened: impl Fn() -> bool) -> bool {
+    for look in 0..SPINS + YIELDS {
+        if happened() {
+            return true;
+        }
+        if look < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+    false
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
