@@ -185,8 +185,9 @@ impl<'a> Run<'a> {
         for (step, tape) in self.program.steps.iter().zip(&self.prepared.tapes) {
             let began = profile.is_some().then(Instant::now);
             self.step(pool, step, tape.as_ref());
-            if let (Some(profile), Some(began)) = (&mut profile, began) {
-                profile.add(step.label(graph), began.elapsed().as_secs_f64(), Some(step.work(graph)));
+            let elapsed = began.map(|began| began.elapsed().as_secs_f64());
+            if let (Some(profile), Some(seconds)) = (&mut profile, elapsed) {
+                profile.add(step.label(graph), seconds, Some(step.work(graph)));
             }
         }
     }
