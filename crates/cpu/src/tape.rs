@@ -218,13 +218,20 @@ impl Kernel for Run<'_> {
                     Operand::Constant(at) => Block::Number(tape.constants[at]),
                 };
                 match *operation {
-                    Operation::Unary(op, a) => unary(s, op, get(a).row(len, x), len, out),
-                    Operation::Binary(op, a, b) => {
-                        binary(s, op, get(a).row(len, x), get(b).row(len, y), len, out)
-                    }
-                    Operation::Select(c, a, b) => {
-                        select(s, [get(c).row(len, x), get(a).row(len, y), get(b).row(len, z)], len, out)
-                    }
+                    Operation::Unary(op, a) => match get(a).row(s, len, x) {
+                        Row::Each(a) => unary(s, op, a, len, out),
+                        Row::Same(a) => unary(s, op, a, len, out),
+                    },
+                    Operation::Binary(op, a, b) => match (get(a).row(s, len, x), get(b).row(s, len, y)) {
+                        (Row::Each(a), Row::Each(b)) => binary(s, op, a, b, len, out),
+                        (Row::Each(a), Row::Same(b)) => binary(s, op, a, b, len, out),
+                        (Row::Same(a), Row::Each(b)) => binary(s, op, a, b, len, out),
+                        (Row::Same(a), Row::Same(b)) => binary(s, op, a, b, len, out),
+                    },
+                    Operation::Select(c, a, b) => match get(c).row(s, len, x) {
+                        Row::Each(c) => select(s, c, get(a).row(s, len, y), get(b).row(s, len, z), len, out),
+                        Row::Same(c) => select(s, c, get(a).row(s, len, y), get(b).row(s, len, z), len, out),
+                    },
                 }
             }
         }
@@ -232,39 +239,53 @@ impl Kernel for Run<'_> {
 }
 
 /// A block in whole vectors.
+enum Row<'a, S: Simd> {
+    Each(Each<'a>),
+    Same(Same<S>),
+}
+
+/// As many numbers as the block has, and no fewer than a vector.
 #[derive(Clone, Copy)]
-struct Row<'a> {
-    /// As many as the block has, and no fewer than a vector.
-    numbers: &'a [f32],
-    /// 1, or 0 where the first vector stands for all.
-    step: usize,
+struct Each<'a>(&'a [f32]);
+
+/// A vector that stands for all.
+#[derive(Clone, Copy)]
+struct Same<S: Simd>(S::F);
+
+/// What kinds of rows have in common: loops are compiled for each, so that they hold nothing needless.
+trait Vectors<S: Simd>: Copy {
+    /// # Safety
+    /// A vector has to be there at `i`.
+    unsafe fn read(self, s: S, i: usize) -> S::F;
+}
+
+impl<S: Simd> Vectors<S> for Each<'_> {
+    #[inline(always)]
+    unsafe fn read(self, s: S, i: usize) -> S::F {
+        // SAFETY: promised.
+        unsafe { s.load(self.0.as_ptr().add(i)) }
+    }
+}
+
+impl<S: Simd> Vectors<S> for Same<S> {
+    #[inline(always)]
+    unsafe fn read(self, _: S, _: usize) -> S::F {
+        self.0
+    }
 }
 
 impl<'a> Block<'a> {
     /// The first `len` numbers; `short` is for what is no more than a vector.
     #[inline(always)]
-    fn row(self, len: usize, short: &'a mut [f32; 16]) -> Row<'a> {
+    fn row<S: Simd>(self, s: S, len: usize, short: &'a mut [f32; 16]) -> Row<'a, S> {
         match self {
-            Block::Numbers(numbers) if len >= short.len() => Row { numbers: &numbers[..len], step: 1 },
+            Block::Numbers(numbers) if len >= short.len() => Row::Each(Each(&numbers[..len])),
             Block::Numbers(numbers) => {
                 short[..len].copy_from_slice(&numbers[..len]);
-                Row { numbers: short, step: 1 }
+                Row::Each(Each(short))
             }
-            Block::Number(number) => {
-                short.fill(number);
-                Row { numbers: short, step: 0 }
-            }
+            Block::Number(number) => Row::Same(Same(s.splat(number))),
         }
-    }
-}
-
-impl Row<'_> {
-    /// # Safety
-    /// A vector has to be there at `i`.
-    #[inline(always)]
-    unsafe fn read<S: Simd>(self, s: S, i: usize) -> S::F {
-        // SAFETY: promised.
-        unsafe { s.load(self.numbers.as_ptr().add(i * self.step)) }
     }
 }
 
@@ -274,19 +295,20 @@ macro_rules! each {
     ($s:ident, $len:ident, $out:ident, |$($x:ident),*| $body:expr) => {{
         assert!($len <= $out.len() && S::LANES <= $out.len());
         let last = $len.saturating_sub(S::LANES);
-        for i in (0..$len).step_by(S::LANES) {
-            let i = i.min(last);
-            // SAFETY: rows have `len` numbers or a vector, and the results have room for both.
-            unsafe {
+        // SAFETY: rows have `len` numbers or a vector, and the results have room for both.
+        unsafe {
+            for i in (0..last).step_by(S::LANES) {
                 $(let $x = $x.read($s, i);)*
                 $s.store($out.as_mut_ptr().add(i), $body);
             }
+            $(let $x = $x.read($s, last);)*
+            $s.store($out.as_mut_ptr().add(last), $body);
         }
     }};
 }
 
 #[inline(always)]
-fn unary<S: Simd>(s: S, op: Unary, x: Row, len: usize, out: &mut [f32]) {
+fn unary<S: Simd>(s: S, op: Unary, x: impl Vectors<S>, len: usize, out: &mut [f32]) {
     match op {
         Unary::Neg => each!(s, len, out, |x| math::neg(s, x)),
         Unary::Abs => each!(s, len, out, |x| math::abs(s, x)),
@@ -303,7 +325,7 @@ fn unary<S: Simd>(s: S, op: Unary, x: Row, len: usize, out: &mut [f32]) {
 }
 
 #[inline(always)]
-fn binary<S: Simd>(s: S, op: Binary, x: Row, y: Row, len: usize, out: &mut [f32]) {
+fn binary<S: Simd>(s: S, op: Binary, x: impl Vectors<S>, y: impl Vectors<S>, len: usize, out: &mut [f32]) {
     let truth = |mask| s.select(mask, s.splat(1.0), s.splat(0.0));
     match op {
         Binary::Add => each!(s, len, out, |x, y| s.add(x, y)),
@@ -319,7 +341,31 @@ fn binary<S: Simd>(s: S, op: Binary, x: Row, y: Row, len: usize, out: &mut [f32]
 }
 
 #[inline(always)]
-fn select<S: Simd>(s: S, [condition, then, otherwise]: [Row; 3], len: usize, out: &mut [f32]) {
+fn select<S: Simd>(
+    s: S,
+    condition: impl Vectors<S>,
+    then: Row<S>,
+    otherwise: Row<S>,
+    len: usize,
+    out: &mut [f32],
+) {
+    match (then, otherwise) {
+        (Row::Each(then), Row::Each(otherwise)) => choose(s, condition, then, otherwise, len, out),
+        (Row::Each(then), Row::Same(otherwise)) => choose(s, condition, then, otherwise, len, out),
+        (Row::Same(then), Row::Each(otherwise)) => choose(s, condition, then, otherwise, len, out),
+        (Row::Same(then), Row::Same(otherwise)) => choose(s, condition, then, otherwise, len, out),
+    }
+}
+
+#[inline(always)]
+fn choose<S: Simd>(
+    s: S,
+    condition: impl Vectors<S>,
+    then: impl Vectors<S>,
+    otherwise: impl Vectors<S>,
+    len: usize,
+    out: &mut [f32],
+) {
     each!(s, len, out, |condition, then, otherwise| {
         s.select(s.eq(condition, s.splat(0.0)), otherwise, then)
     });
