@@ -30,7 +30,7 @@ fn step(scheme: &str, weight: &str, distribution: &str, stratified: bool) -> (Ve
     let device = engine.world.resource::<Machine>().0.clone();
     let numbers = |tensor| device.download(tensor).unwrap().f64s();
     let sigmas = &engine.value::<Sigmas>("sigmas").unwrap().0;
-    (numbers(sigmas), numbers(&engine.value::<Gradients>("grads").unwrap().arena))
+    (numbers(sigmas), numbers(engine.value::<Gradients>("grads").unwrap().arena().unwrap()))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use philox::{Key, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tensor::{Device, Dtype, Tensor};
+use tensor::{Device, Dtype, Tensor, Value};
 use train::{corrupt_graph, parameter_gradients, weighted_squared_error};
 
 use crate::augment::{Augment, Draw};
@@ -136,6 +136,8 @@ impl Loss<'_> {
         let sum = graph.reshape(sum, []);
         let total = graph.scale(sum, self.scale);
         let found = parameter_gradients(graph, total, "net.parameters");
+        let found: Vec<(usize, Value)> =
+            found.into_iter().filter_map(|found| Some((found.offset, found.gradient?))).collect();
         for (offset, gradient) in &found {
             graph.accumulate(into, *offset, *gradient);
         }

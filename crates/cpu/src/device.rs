@@ -101,6 +101,10 @@ impl Device for Cpu {
         true
     }
 
+    fn takes_small_steps(&self) -> bool {
+        true
+    }
+
     fn profile(&self) -> Result<()> {
         self.lock().profile = Some(Profile::default());
         Ok(())

@@ -314,3 +314,27 @@ fn random_numbers_are_those_of_philox() {
         }
     }
 }
+
+#[test]
+fn formulas_over_places_of_their_own_are_stored_in_place() {
+    let Some(gpu) = gpu(Mode::Trusted) else { return };
+    let stored = |device: &dyn Device| {
+        let mut graph = Graph::new();
+        let (m, x) = (graph.input("m", [300]), graph.input("x", [3, 100]));
+        for at in 0..3 {
+            let rows = graph.slice(x, 0, at..at + 1);
+            let squares = graph.matmul_transposed(rows, x);
+            let own = graph.window(m, at * 100 + 3, [1, 3]);
+            let mean = graph.map(&[own, squares], |v| v(0) * 0.5 + v(1));
+            graph.store(m, at * 100 + 3, mean);
+        }
+        let tensor = device.upload(&noise([300], 1)).unwrap();
+        let x = device.upload(&noise([3, 100], 2)).unwrap();
+        run(device, graph, &Bindings::new().tensor("m", &tensor).tensor("x", &x));
+        device.download(&tensor).unwrap().f64s()
+    };
+    let (found, expected) = (stored(&gpu), stored(&Reference));
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert!((found - expected).abs() < 1e-3, "{found} instead of {expected} at {at}");
+    }
+}

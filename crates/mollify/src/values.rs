@@ -69,7 +69,10 @@ pub(crate) fn plugin(engine: &mut Engine) {
         .add::<Labels>(|labels, device| Numbers::of(&labels.rows, device))
         .add::<Denoised>(|denoised, device| Numbers::of(&denoised.pixels, device))
         .add::<Parameters>(|parameters, device| Numbers::of(&parameters.arena, device))
-        .add::<Gradients>(|gradients, device| Numbers::of(&gradients.arena, device))
+        .add::<Gradients>(|gradients, device| match gradients.arena() {
+            Some(arena) => Numbers::of(arena, device),
+            None => Ok(Numbers::list(Vec::new())),
+        })
         .add::<Times>(|times, _| Ok(Numbers::list(times.t.clone())))
         .add::<Seeds>(|seeds, _| Ok(Numbers::list(seeds.ids.iter().map(|seed| *seed as f64).collect())))
         .add::<Table>(|table, _| {

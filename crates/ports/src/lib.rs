@@ -19,7 +19,8 @@ pub use images::{AugmentLabels, Denoised, Images, Labels, Seeds, Shown, Sigma, S
 pub use keep::{keep_arena, keep_tensor, load_arena, load_tensor};
 pub use labels::{AugmentOf, LabelsOf, augment_rows, check_augment, check_labels, label_rows};
 pub use networks::{
-    Architecture, Denoise, Denoiser, Gradients, LossScale, Parameters, Query, Slice, TRAINING, WEIGHTS_FORMAT,
+    Architecture, Denoise, Denoiser, Gathered, Gradients, LossScale, Parameters, Query, Slice, TRAINING,
+    WEIGHTS_FORMAT,
 };
 pub use run::{Run, RunFolder};
 pub use side_by_side::SideBySide;

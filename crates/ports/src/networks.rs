@@ -154,14 +154,34 @@ pub struct Query {
 /// The gradients of the parameters that a denoiser can train, ready for an optimiser.
 #[derive(Component, Clone)]
 pub struct Gradients {
-    /// Side by side like the parameters; whoever uses them leaves zeros.
-    pub arena: Tensor,
+    pub gathered: Gathered,
     /// How many images the run had seen before this batch.
     pub before: u64,
     /// How many images they are the gradients of.
     pub batch: usize,
     /// What they are multiplied by, in mixed precision.
     pub scale: Option<LossScale>,
+}
+
+/// Where gradients are.
+#[derive(Clone, Debug)]
+pub enum Gathered {
+    /// Side by side like the parameters; whoever uses them leaves zeros.
+    Arena(Tensor),
+    /// In the moments of the [`Adam`](https://arxiv.org/abs/1412.6980) that alone reads them, which have moved by each as soon
+    /// as it was made: a large network's gradients need no memory of their own then. `nonfinite [1]` is how many were not
+    /// finite.
+    Moments { m: Tensor, v: Tensor, nonfinite: Tensor },
+}
+
+impl Gradients {
+    /// The gradients side by side like the parameters, where they are.
+    pub fn arena(&self) -> Option<&Tensor> {
+        match &self.gathered {
+            Gathered::Arena(arena) => Some(arena),
+            Gathered::Moments { .. } => None,
+        }
+    }
 }
 
 /// What a loss is multiplied by before it is propagated back, so that gradients in 16 bits do not vanish.

@@ -30,6 +30,11 @@ pub trait Device: Send + Sync + 'static {
         false
     }
 
+    /// Whether a program of many small steps takes it hardly longer than one of few large ones that do the same.
+    fn takes_small_steps(&self) -> bool {
+        false
+    }
+
     /// Starts copying a tensor to the host, as it is now. A device that computes ahead need not have come to it yet.
     fn fetch(&self, tensor: &Tensor) -> Result<Fetch> {
         let array = self.download(tensor)?;

@@ -328,3 +328,47 @@ fn the_statistics_of_a_result_are_made_with_it() {
     assert!(matches!(program.steps[0].kernel, Kernel::Conv(_)), "{program}");
     assert_eq!(outputs, [2, 1], "{program}");
 }
+
+/// Gradients of three layers of 64 weights, each stored over its window of `m` as a mean.
+fn means_of_gradients(read_too: bool) -> Graph {
+    let mut graph = Graph::new();
+    let (x, weights, m) = (graph.input("x", [1, 8]), graph.input("weights", [192]), graph.input("m", [192]));
+    let windows = [0, 64, 128].map(|offset| graph.window(weights, offset, [8, 8]));
+    let y = windows.iter().fold(x, |x, weight| {
+        let y = graph.matmul(x, *weight);
+        graph.silu(y)
+    });
+    let loss = graph.sum(y, &[0, 1]);
+    for (at, gradient) in gradients(&mut graph, loss, &windows).into_iter().flatten().enumerate() {
+        let own = graph.window(m, at * 64, [8, 8]);
+        let mean = graph.map(&[own, gradient], |v| v(0) + (v(1) - v(0)) * 0.1);
+        graph.store(m, at * 64, mean);
+        let most = graph.reduce(Fold::Max, gradient, &[0, 1]);
+        graph.output(&format!("most {at}"), most);
+    }
+    if read_too {
+        let all = graph.sum(m, &[0]);
+        graph.output("all", all);
+    }
+    graph
+}
+
+#[test]
+fn formulas_over_places_of_their_own_are_stored_as_soon_as_what_they_read_is_made() {
+    let stores = |program: &mollify_tensor::Program| -> Vec<usize> {
+        let into = |step: &mollify_tensor::Step| step.outputs[0].into.is_some();
+        (0..program.steps.len()).filter(|at| into(&program.steps[*at])).collect()
+    };
+    let at_once = compile(means_of_gradients(false));
+    for at in stores(&at_once) {
+        let reads = at_once.steps[at].kernel.inputs();
+        let makes = |step: &mollify_tensor::Step| reads.contains(&step.outputs[0].value);
+        let made = at_once.steps.iter().position(makes).expect("somebody makes the gradient");
+        assert!(at - made <= 2, "step {at} stores what step {made} makes");
+    }
+    // Who reads the whole of it reads it as it was: nothing is stored before.
+    let last = compile(means_of_gradients(true));
+    let count = last.steps.len();
+    assert_eq!(stores(&last), [count - 3, count - 2, count - 1]);
+    assert!(at_once.scratch + 64 < last.scratch, "{} and {}", at_once.scratch, last.scratch);
+}

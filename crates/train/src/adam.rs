@@ -6,14 +6,15 @@ use bevy_ecs::prelude::*;
 use diffusion::learning_rate;
 use pipeline::{Inputs, Keep, Kept, Metric, Mistake, Node, Read, Shapes, This, Tick, Wire};
 use ports::{
-    Architecture, AugmentLabels, AugmentOf, Compute, Gauges, Gradients, Labels, LabelsOf, LossScale,
-    Parameters, keep_arena, load_arena,
+    Architecture, AugmentLabels, AugmentOf, Compute, Gathered, Gauges, Gradients, Labels, LabelsOf,
+    LossScale, Parameters, keep_arena, load_arena,
 };
 use serde::Deserialize;
-use tensor::{Bindings, Dtype, Expr, Fold, Graph, Tensor, Unary};
+use tensor::{Bindings, Dtype, Expr, Fold, Graph, Tensor, Unary, Value};
 use unet::Network;
 
 use crate::Update;
+use crate::loss::ParameterGradient;
 use crate::setting::{above_zero, not_negative};
 
 /// Settings of the optimiser.
@@ -24,14 +25,17 @@ pub struct Adam {
     of: Wire<Parameters>,
     rate: f64,
     #[serde(default = "betas")]
-    betas: (f64, f64),
+    betas: Betas,
     #[serde(default = "eps")]
     eps: f64,
     #[serde(default = "rampup_mimg")]
     rampup_mimg: f64,
 }
 
-fn betas() -> (f64, f64) {
+/// How much of the mean and of the mean square of gradients stays each step.
+pub type Betas = (f64, f64);
+
+fn betas() -> Betas {
     (0.9, 0.999)
 }
 
@@ -47,6 +51,11 @@ impl Adam {
     /// The parameters that it changes.
     pub fn of(&self) -> Wire<Parameters> {
         self.of
+    }
+
+    /// How fast its moments move.
+    pub(crate) fn betas(&self) -> Betas {
+        self.betas
     }
 }
 
@@ -128,10 +137,18 @@ impl Moments {
         Kept::plain(&(steps, recipe))
     }
 
-    fn zeros(of: &Parameters, compute: &Compute) -> Result<Self> {
+    fn new(of: &Parameters, [m, v]: [Tensor; 2]) -> Self {
+        Moments { network: of.network.clone(), recipe: of.recipe.clone(), m, v, steps: 0 }
+    }
+
+    /// The moments `m` and `v` before the first step.
+    pub(crate) fn zeros(of: &Parameters, compute: &Compute) -> Result<[Tensor; 2]> {
         let zeros = || compute.device().zeros(of.arena.shape(), Dtype::Real);
-        let (network, recipe) = (of.network.clone(), of.recipe.clone());
-        Ok(Moments { network, recipe, m: zeros()?, v: zeros()?, steps: 0 })
+        Ok([zeros()?, zeros()?])
+    }
+
+    pub(crate) fn tensors(&self) -> [Tensor; 2] {
+        [self.m.clone(), self.v.clone()]
     }
 }
 
@@ -147,18 +164,30 @@ pub fn adam(
     mut compute: Compute,
 ) -> Result<(Parameters, Moments, Update)> {
     let (of, grads) = (parameters.get(this.of)?.clone(), gradients.get(this.grads)?);
-    let mut moments = own.get(this.node()).cloned().or_else(|_| Moments::zeros(&of, &compute))?;
+    let mut moments = match (own.get(this.node()), &grads.gathered) {
+        (Ok(own), _) => own.clone(),
+        (Err(_), Gathered::Moments { m, v, .. }) => Moments::new(&of, [m.clone(), v.clone()]),
+        (Err(_), Gathered::Arena(_)) => Moments::new(&of, Moments::zeros(&of, &compute)?),
+    };
     moments.steps += 1;
     let rate = learning_rate(this.rate, this.rampup_mimg * 1e6, grads.before as f64);
     let bindings = adam_numbers(rate, this.betas, this.eps, moments.steps)
         .tensor("parameters", &of.arena)
-        .tensor("gradients", &grads.arena)
         .tensor("m", &moments.m)
         .tensor("v", &moments.v);
-    let bindings = grads.scale.iter().fold(bindings, |bindings, scale| bindings.tensor("scale", &scale.0));
-    let (len, scaled) = (of.network.layout().len, grads.scale.is_some());
-    let build = |graph: &mut Graph| adam_graph(graph, len, this.betas, scaled);
-    let nonfinite = compute.run("adam", &bindings, build)?.take("nonfinite")?;
+    let len = of.network.layout().len;
+    let nonfinite = match &grads.gathered {
+        Gathered::Arena(arena) => {
+            let bindings = bindings.tensor("gradients", arena);
+            let bindings = grads.scale.iter().fold(bindings, |to, scale| to.tensor("scale", &scale.0));
+            let build = |graph: &mut Graph| adam_graph(graph, len, this.betas, grads.scale.is_some());
+            compute.run("adam", &bindings, build)?.take("nonfinite")?
+        }
+        Gathered::Moments { nonfinite, .. } => {
+            compute.run("adam by moments", &bindings, |graph| adam_step_graph(graph, len))?;
+            nonfinite.clone()
+        }
+    };
     if let Some(scale) = &grads.scale {
         let bindings = Bindings::new().tensor("scale", &scale.0).tensor("nonfinite", &nonfinite);
         compute.run("loss scale", &bindings, LossScale::update_graph)?;
@@ -170,7 +199,7 @@ pub fn adam(
 
 /// The scalars that [`adam_graph`] reads for step `step`, counted from 1: what makes up for moments that begin at zero is
 /// in them, so that no number has to be divided by it.
-pub fn adam_numbers(rate: f64, (first, second): (f64, f64), eps: f64, step: u64) -> Bindings {
+pub fn adam_numbers(rate: f64, (first, second): Betas, eps: f64, step: u64) -> Bindings {
     let unbias = |beta: f64| 1.0 - beta.powf(step as f64);
     let root = unbias(second).sqrt();
     Bindings::new().scalar("rate", rate * root / unbias(first)).scalar("eps", eps * root)
@@ -183,13 +212,12 @@ pub fn adam_numbers(rate: f64, (first, second): (f64, f64), eps: f64, step: u64)
 /// gradient is not finite.
 ///
 /// m += (1 - β₁)(g - m), v = β₂ v + (1 - β₂) g², p -= rate · m / (√v + eps), with the scalars of [`adam_numbers`].
-pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), scaled: bool) {
+pub fn adam_graph(graph: &mut Graph, len: usize, betas: Betas, scaled: bool) {
     let inputs = ["parameters", "gradients", "m", "v"].map(|name| graph.input(name, [len]));
     let [parameters, gradients, m, v] = inputs;
     let (rate, eps) = (graph.scalar("rate"), graph.scalar("eps"));
 
-    let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
-    let nonfinite = graph.reduce(Fold::Sum, nonfinite, &[0]);
+    let nonfinite = count_nonfinite(graph, gradients);
     graph.output("nonfinite", nonfinite);
 
     let scrubbed = match scaled {
@@ -200,10 +228,9 @@ pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), scaled: bool
             graph.map(&[gradients, scale], |v| scrub(v(0)) / v(1))
         }
     };
-    let new_m = graph.map(&[m, scrubbed], |v| v(0) + (v(1) - v(0)) * (1.0 - betas.0));
-    let new_v = graph.map(&[v, scrubbed], |v| v(0) * betas.1 + v(1).square() * (1.0 - betas.1));
-    let moved =
-        graph.map(&[parameters, new_m, new_v, rate, eps], |v| v(0) - v(3) * (v(1) / (v(2).sqrt() + v(4))));
+    let new_m = graph.map(&[m, scrubbed], |v| mean(v(0), v(1), betas));
+    let new_v = graph.map(&[v, scrubbed], |v| mean_square(v(0), v(1), betas));
+    let moved = graph.map(&[parameters, new_m, new_v, rate, eps], moved);
     let zeros = graph.map(&[gradients], |_| Expr::Constant(0.0));
     for (input, new) in [(parameters, moved), (m, new_m), (v, new_v)] {
         let kept = match scaled {
@@ -213,6 +240,57 @@ pub fn adam_graph(graph: &mut Graph, len: usize, betas: (f64, f64), scaled: bool
         graph.store(input, 0, kept);
     }
     graph.store(gradients, 0, zeros);
+}
+
+/// The half of a step that gradients are needed for: the moments `m` and `v` of `len` numbers in place, each parameter's as
+/// soon as its gradient is made; gives `nonfinite [1]`. [`adam_step_graph`] is the other half, and both have the bits of
+/// [`adam_graph`].
+pub fn moments_graph(graph: &mut Graph, len: usize, gradients: &[ParameterGradient], betas: Betas) {
+    let moments = ["m", "v"].map(|name| graph.input(name, [len]));
+    let zero = graph.table(vec![0.0], [1]);
+    let mut nonfinite = Vec::new();
+    for &ParameterGradient { offset, len, gradient } in gradients {
+        let [m, v] = moments.map(|moment| graph.window(moment, offset, [len]));
+        let g = gradient.map_or(zero, |gradient| graph.reshape(gradient, [len]));
+        let new_m = graph.map(&[m, g], |v| mean(v(0), scrub(v(1)), betas));
+        let new_v = graph.map(&[v, g], |v| mean_square(v(0), scrub(v(1)), betas));
+        for (moment, new) in moments.into_iter().zip([new_m, new_v]) {
+            graph.store(moment, offset, new);
+        }
+        nonfinite.push(count_nonfinite(graph, g));
+    }
+    let nonfinite = graph.concat(&nonfinite, 0);
+    let nonfinite = graph.sum(nonfinite, &[0]);
+    graph.output("nonfinite", nonfinite);
+}
+
+/// `parameters` of `len` numbers in place, by moments `m` and `v` that have moved.
+pub fn adam_step_graph(graph: &mut Graph, len: usize) {
+    let [parameters, m, v] = ["parameters", "m", "v"].map(|name| graph.input(name, [len]));
+    let (rate, eps) = (graph.scalar("rate"), graph.scalar("eps"));
+    let moved = graph.map(&[parameters, m, v, rate, eps], moved);
+    graph.store(parameters, 0, moved);
+}
+
+/// m + (1 - β₁)(g - m).
+fn mean(m: Expr, g: Expr, (first, _): Betas) -> Expr {
+    m.clone() + (g - m) * (1.0 - first)
+}
+
+/// β₂ v + (1 - β₂) g².
+fn mean_square(v: Expr, g: Expr, (_, second): Betas) -> Expr {
+    v * second + g.square() * (1.0 - second)
+}
+
+/// p - rate · m / (√v + eps), of inputs p, m, v, rate and eps.
+fn moved(of: fn(usize) -> Expr) -> Expr {
+    of(0) - of(3) * (of(1) / (of(2).sqrt() + of(4)))
+}
+
+/// How many of some gradients are not finite, `[1]`.
+fn count_nonfinite(graph: &mut Graph, gradients: Value) -> Value {
+    let nonfinite = graph.map(&[gradients], |v| Expr::from(1.0) - v(0).unary(Unary::IsFinite));
+    graph.reduce(Fold::Sum, nonfinite, &[0])
 }
 
 /// NaN becomes 0 and an infinite number ±1e5; finite numbers stay as they are.

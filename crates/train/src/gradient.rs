@@ -11,10 +11,11 @@ use ports::{
     Machine, Others, Parameters, augment_rows, check_augment, check_labels, label_rows,
 };
 use serde::Deserialize;
-use tensor::{Array, Bindings, Dtype, Graph, Tensor};
+use tensor::{Array, Bindings, Graph, Outputs, Tensor};
 use unet::Precision;
 
-use crate::loss::{gradient_graph, mean_loss_graph};
+use crate::gather::{Into, Optimisers};
+use crate::loss::{Gather, gradient_graph, mean_loss_graph};
 use crate::sample_keys::sample_keys;
 use crate::setting::at_least_one;
 
@@ -117,7 +118,7 @@ impl Explain for Gradient {
     }
 }
 
-/// Adds the gradients of this batch to the node's own.
+/// Adds the gradients of this batch to the node's own, or moves the moments of the optimiser by them.
 pub fn gradient(
     this: This<Gradient>,
     images: Read<Images>,
@@ -125,6 +126,7 @@ pub fn gradient(
     labels: Read<Labels>,
     augments: Read<AugmentLabels>,
     own: Query<&Gradients>,
+    optimisers: Optimisers,
     scalings: Query<&Scaling>,
     tick: Res<Tick>,
     mut gauges: ResMut<Gauges>,
@@ -136,23 +138,33 @@ pub fn gradient(
     let batch = Batch::new(images.get(this.noisy)?, images.get(this.target)?, &this, by, &compute)?;
     let labels = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
     let augment = augment_rows(by, augments.maybe(this.augment)?, batch.n)?;
-    let arena = match own.get(this.node()) {
-        Ok(own) => own.arena.clone(),
-        Err(_) => compute.device().zeros(parameters.arena.shape(), Dtype::Real)?,
-    };
-
     let scaling = scalings.get(this.node()).cloned().or_else(|_| Scaling::first(parameters, &compute))?;
+    let adam = optimisers.at_once(this.node(), parameters, &compute);
 
     let augmented = augment.is_some();
-    let key = if augmented { "gradient by augmented images" } else { "gradient" };
-    let build = |graph: &mut Graph, n| gradient_graph(graph, by, &this.weight, n, augmented);
-    let mut losses = Vec::new();
-    let parts = compute.parts(key, batch.n, this.micro_batch, build)?;
+    let key =
+        |gather| format!("gradient to {gather:?}{}", if augmented { " by augmented images" } else { "" });
+    let weight = &this.weight;
+    let build = |gather| move |graph: &mut Graph, n| gradient_graph(graph, by, weight, n, augmented, gather);
+    let mut gather = adam.map_or(Gather::Arena, |(_, gather)| gather);
+    let mut parts = compute.parts(&key(gather), batch.n, this.micro_batch, build(gather))?;
+    if parts.len() > 1 && gather != Gather::Arena {
+        // Moments move by the gradients of a whole batch.
+        gather = Gather::Arena;
+        parts = compute.parts(&key(gather), batch.n, this.micro_batch, build(gather))?;
+    }
     if this.micro_batch.is_none() && own.get(this.node()).is_err() {
         Compute::tell_parts(batch.n, &parts, &mut notes);
     }
+    let into = match adam.filter(|_| gather != Gather::Arena) {
+        Some((adam, _)) => optimisers.moments(adam, parameters, &compute)?,
+        None => Into::arena(own.get(this.node()).ok(), parameters, &compute)?,
+    };
+
+    let mut losses = Vec::new();
+    let mut made = Outputs::default();
     for range in parts {
-        let mut bindings = batch.bindings(range.clone()).tensor("gradients", &arena).extend(&by.bindings());
+        let mut bindings = into.bind(batch.bindings(range.clone())).extend(&by.bindings());
         for (name, rows) in [("labels", labels), ("augment", augment)] {
             bindings = rows.into_iter().fold(bindings, |to, rows| to.tensor(name, &rows.rows(range.clone())));
         }
@@ -162,11 +174,13 @@ pub fn gradient(
         if range.end == batch.n {
             bindings = bindings.last_part();
         }
-        losses.push(compute.run_part(key, range.len(), &bindings, build)?.take("losses")?);
+        made = compute.run_part(&key(gather), range.len(), &bindings, build(gather))?;
+        losses.push(made.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
+    let gathered = into.gathered(made)?;
     let scale = scaling.0.clone();
-    Ok((Gradients { arena, before: batch.before, batch: batch.n, scale }, scaling))
+    Ok((Gradients { gathered, before: batch.before, batch: batch.n, scale }, scaling))
 }
 
 /// The images of one tick.

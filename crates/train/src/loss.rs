@@ -5,6 +5,17 @@ use ports::{Denoise, Parameters, Query};
 use tensor::{Expr, Fold, Graph, Op, Value, gradients};
 use unet::Precision;
 
+use crate::adam::{Betas, moments_graph};
+
+/// What becomes of the gradients of [`gradient_graph`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gather {
+    /// They are added to `gradients`, which lies as the parameters do.
+    Arena,
+    /// They move the moments `m` and `v` of Adam, which lie so as well: see [`moments_graph`].
+    Moments(Betas),
+}
+
 /// λ(σ) (D - y)² for each pixel, `[n, h, w, c]`: what equation 8 takes the mean of. `sigma` is `[n, 1, 1, 1]`.
 pub fn weighted_squared_error(
     graph: &mut Graph,
@@ -35,9 +46,16 @@ fn edm_weight(sigma: Expr, data: Expr) -> Expr {
 ///
 /// Reads `noisy` and `target [n, h, w, c]`, `sigma [n]`, `labels [n, …]` if the denoiser takes any, `augment [n, …]` if
 /// the images were `augmented`, the keys of `dropout`, the scalar `batch` (how many images the whole batch has), in mixed
-/// precision the `scale [2]` of a [`LossScale`](ports::LossScale), and what the denoiser binds. Adds the gradients of
-/// Σ loss / `batch` to `gradients`, which lies as the parameters do, and gives `losses [n]`, each the mean over its pixels.
-pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: &Weight, n: usize, augmented: bool) {
+/// precision the `scale [2]` of a [`LossScale`](ports::LossScale), and what the denoiser binds. Gathers the gradients of
+/// Σ loss / `batch`, and gives `losses [n]`, each the mean over its pixels.
+pub fn gradient_graph(
+    graph: &mut Graph,
+    by: &dyn Denoise,
+    weight: &Weight,
+    n: usize,
+    augmented: bool,
+    gather: Gather,
+) {
     let image = by.image();
     let shape = [n, image[0], image[1], image[2]];
     let (noisy, target, sigma) =
@@ -55,9 +73,15 @@ pub fn gradient_graph(graph: &mut Graph, by: &dyn Denoise, weight: &Weight, n: u
     let total = graph.map(&[total, batch], |v| v(0) / v(1));
     if let Some((input, parameters)) = by.trainable() {
         let total = scaled(graph, total, parameters);
-        let arena = graph.input("gradients", [parameters.network.layout().len]);
-        for (offset, gradient) in parameter_gradients(graph, total, input) {
-            graph.accumulate(arena, offset, gradient);
+        let (len, gradients) = (parameters.network.layout().len, parameter_gradients(graph, total, input));
+        match gather {
+            Gather::Arena => {
+                let arena = graph.input("gradients", [len]);
+                for ParameterGradient { offset, gradient, .. } in gradients {
+                    gradient.into_iter().for_each(|gradient| graph.accumulate(arena, offset, gradient));
+                }
+            }
+            Gather::Moments(betas) => moments_graph(graph, len, &gradients, betas),
         }
     }
 
@@ -77,8 +101,19 @@ fn scaled(graph: &mut Graph, total: Value, parameters: &Parameters) -> Value {
     graph.mul(total, scale)
 }
 
-/// The gradients of a scalar by every parameter that is read from the input of that name, with their offsets in it.
-pub fn parameter_gradients(graph: &mut Graph, total: Value, input: &str) -> Vec<(usize, Value)> {
+/// What a parameter gets of [`parameter_gradients`].
+#[derive(Clone, Copy, Debug)]
+pub struct ParameterGradient {
+    /// Where the parameter begins in its arena.
+    pub offset: usize,
+    /// How many numbers it has.
+    pub len: usize,
+    /// `None` where nothing depends on it.
+    pub gradient: Option<Value>,
+}
+
+/// The gradients of a scalar by every parameter that is read from the input of that name.
+pub fn parameter_gradients(graph: &mut Graph, total: Value, input: &str) -> Vec<ParameterGradient> {
     let window = |value: Value| {
         let operation = graph.operation(value);
         let Op::Window { offset } = operation.op else { return None };
@@ -87,7 +122,11 @@ pub fn parameter_gradients(graph: &mut Graph, total: Value, input: &str) -> Vec<
     };
     let (offsets, windows): (Vec<usize>, Vec<Value>) = graph.values().filter_map(window).unzip();
     let gradients = gradients(graph, total, &windows);
-    offsets.into_iter().zip(gradients).filter_map(|(offset, gradient)| Some((offset, gradient?))).collect()
+    let len = |window: Value| graph.shape(window).len();
+    let parameters = offsets.into_iter().zip(windows).zip(gradients);
+    parameters
+        .map(|((offset, window), gradient)| ParameterGradient { offset, len: len(window), gradient })
+        .collect()
 }
 
 /// `loss`, the mean over all images, of the `losses.0`, `losses.1`, … of micro-batches of these sizes.

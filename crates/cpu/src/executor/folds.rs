@@ -14,7 +14,8 @@ use crate::{Kernel, Pool, Simd};
 const PART: usize = 1 << 15;
 
 impl Run<'_> {
-    /// Folds the formula's values. A sum over samples that is added to what is there is added sample by sample.
+    /// Folds the formula's values. A sum over samples is made sample by sample, whether or not it is added to what is there:
+    /// so it has the same bits whatever parts a batch comes in.
     pub(super) fn reduce(
         &self,
         pool: &mut Pool,
@@ -25,10 +26,15 @@ impl Run<'_> {
     ) {
         let result = self.result(&step.outputs[0]);
         let operands = self.operands(map);
+        let over_samples = by == Fold::Sum && axes == [0] && map.shape.rank() > 1;
+        if over_samples && !step.accumulate {
+            result.fill(0.0);
+        }
+        let adds = over_samples || step.accumulate;
         let mut groups = neighbours(axes);
         let Some(last) = groups.pop() else { unreachable!("a fold has axes") };
         if groups.is_empty() {
-            return fold(pool, tape, &operands, &Folding::new(&map.shape, last), by, step.accumulate, result);
+            return fold(pool, tape, &operands, &Folding::new(&map.shape, last), by, adds, result);
         }
         // Axes with others between them are folded one group after another.
         let folding = Folding::new(&map.shape, last.clone());

@@ -10,6 +10,7 @@
 //! - The statistics of a convolution's result become a second output of it.
 //! - Sums of images over their pixels become a second output of the weight gradient that reads the same images.
 //! - Formulas that are stored over inputs of one size, such as Adam's, become one pass.
+//! - A formula whose place in an input nothing else touches is stored as soon as what it reads is there.
 
 mod formulas;
 mod stores;
@@ -114,11 +115,14 @@ impl<'a> Fuser<'a> {
         for output in self.graph.outputs() {
             match output.to {
                 Destination::Named(_) => self.lower(output.value),
-                Destination::Into { input, offset } if !stored.contains(&output.value) => {
+                Destination::Into { .. } if stored.contains(&output.value) => {}
+                Destination::Into { input, offset } if self.is_stored_at_once(output) => {
+                    self.lower_at_once(output.value, (input, offset));
+                }
+                Destination::Into { input, offset } => {
                     self.lower(output.value);
                     self.last.push(copy(self.graph, output.value, (input, offset), false));
                 }
-                Destination::Into { .. } => {}
                 Destination::AddedTo { input, offset } => self.lower_added(output.value, (input, offset)),
             }
         }
@@ -263,7 +267,8 @@ impl<'a> Fuser<'a> {
         }
     }
 
-    /// The steps in the order of what they make, but for those that others need earlier.
+    /// The steps in the order of what they make, but for those that others need earlier, and those that need what they read
+    /// no longer than it is made.
     fn finish(self) -> Vec<Step> {
         let steps: Vec<Step> = self.steps.into_values().collect();
         let made = steps.iter().enumerate().flat_map(|(at, step)| {
@@ -287,6 +292,14 @@ impl<'a> Fuser<'a> {
                 waiting.extend(missing);
             }
         }
+        let mut turns = vec![0; steps.len()];
+        for (turn, at) in order.iter().copied().enumerate() {
+            let inputs = steps[at].kernel.inputs();
+            let makers = inputs.iter().filter_map(|input| maker.get(&root(self.graph, *input)));
+            let ready = makers.map(|maker| turns[*maker]).max().unwrap_or(turn);
+            turns[at] = if leaves_nothing(self.graph, &steps[at]) { ready } else { turn };
+        }
+        order.sort_by_key(|at| turns[*at]);
         let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
         order.into_iter().filter_map(|at| steps[at].take()).chain(self.last).collect()
     }
@@ -307,6 +320,17 @@ fn live(graph: &Graph) -> HashSet<Value> {
 /// Whether a value is there before the first step.
 pub(super) fn is_given(op: &Op) -> bool {
     matches!(op, Op::Input { .. } | Op::Scalar { .. } | Op::Table { .. } | Op::Window { .. })
+}
+
+/// Whether a step takes no memory of the program's own for what it makes, or one number: it had better come as soon as it
+/// can, as what it reads may be large.
+fn leaves_nothing(graph: &Graph, step: &Step) -> bool {
+    let [made] = &step.outputs[..] else { return false };
+    match step.kernel {
+        Kernel::Map(_) => made.into.is_some(),
+        Kernel::Reduce { .. } => graph.shape(made.value).len() == 1 && made.into.is_none(),
+        _ => false,
+    }
 }
 
 /// Kernels that add to what is there sample by sample, so that a batch may come in parts.

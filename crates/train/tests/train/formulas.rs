@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use diffusion::Weight;
 use mollify_train::{
-    adam_graph, adam_numbers, corrupt_graph, ema_graph, gradient_graph, log_normal_graph, mean_loss_graph,
+    Gather, ParameterGradient, adam_graph, adam_numbers, adam_step_graph, corrupt_graph, ema_graph,
+    gradient_graph, log_normal_graph, mean_loss_graph, moments_graph,
 };
 use philox::{Key, normal_f64};
 use ports::Denoise;
-use tensor::{Array, Bindings, Device, Graph, Reference, Tensor, compile};
+use tensor::{Array, Bindings, Device, Dtype, Graph, Reference, Tensor, compile};
 
 use crate::world::{Raw, tiny_network};
 
@@ -96,6 +97,53 @@ fn gradients_that_are_not_finite_are_scrubbed_and_counted() {
     let [nonfinite] = run(|graph| adam_graph(graph, 5, (0.9, 0.999), false), &bindings, ["nonfinite"]);
     assert_eq!(nonfinite, [3.0]);
     assert_close(&download(&m), &[0.0, 1e4, -1e4, 3e6, -0.2], 1e-12);
+}
+
+#[test]
+fn a_step_in_two_halves_is_the_same_step() {
+    let gradients = [f64::NAN, f64::INFINITY, 0.3, 3e7, -2.0];
+    let bindings = || {
+        let tensor = |numbers: [f64; 5]| upload(&numbers);
+        adam_numbers(0.1, (0.9, 0.999), 1e-8, 3)
+            .tensor("parameters", &tensor([1.0, -2.0, 0.5, 0.0, 3.0]))
+            .tensor("gradients", &tensor(gradients))
+            .tensor("m", &tensor([0.1, -0.2, 0.3, 0.0, 0.5]))
+            .tensor("v", &tensor([0.1, 0.2, 0.3, 0.0, 0.5]))
+    };
+    let (whole, halves) = (bindings(), bindings());
+    let counted = run(|graph| adam_graph(graph, 5, (0.9, 0.999), false), &whole, ["nonfinite"]);
+    let found = |graph: &mut Graph| {
+        let all = graph.input("gradients", [5]);
+        let mut of = |offset, len| {
+            let gradient = Some(graph.window(all, offset, [len]));
+            ParameterGradient { offset, len, gradient }
+        };
+        [of(0, 3), of(3, 2)]
+    };
+    let first = |graph: &mut Graph| {
+        let found = found(graph);
+        moments_graph(graph, 5, &found, (0.9, 0.999));
+    };
+    assert_eq!(run(first, &halves, ["nonfinite"]), counted);
+    run(|graph| adam_step_graph(graph, 5), &halves, []);
+    for name in ["parameters", "m", "v"] {
+        let numbers = [&whole, &halves]
+            .map(|bindings| download(bindings.expect(name, &[5].into(), Dtype::Real).unwrap()));
+        assert_eq!(numbers[0], numbers[1], "{name}");
+    }
+}
+
+#[test]
+fn a_parameter_without_a_gradient_has_one_of_zero() {
+    let [m, v] = [upload(&[0.5, 1.0, 1.0]), upload(&[0.5, 1.0, 1.0])];
+    let bindings = Bindings::new().tensor("m", &m).tensor("v", &v);
+    let gradients = [ParameterGradient { offset: 1, len: 2, gradient: None }];
+    assert_eq!(
+        run(|graph| moments_graph(graph, 3, &gradients, (0.9, 0.75)), &bindings, ["nonfinite"]),
+        [[0.0]]
+    );
+    assert_close(&download(&m), &[0.5, 0.9, 0.9], 1e-15);
+    assert_eq!(download(&v), [0.5, 0.75, 0.75]);
 }
 
 /// What one step in mixed precision makes of parameters, of the gradients times `scale`, and of the scale's state.
@@ -221,8 +269,11 @@ impl Batch {
     /// The losses with these parameters.
     fn losses(&self, parameters: &[f64]) -> Vec<f64> {
         let bindings = self.bindings.clone().tensor("parameters", &upload(parameters));
-        let [losses] =
-            run(|graph| gradient_graph(graph, &self.by, &Weight::default(), 2, false), &bindings, ["losses"]);
+        let [losses] = run(
+            |graph| gradient_graph(graph, &self.by, &Weight::default(), 2, false, Gather::Arena),
+            &bindings,
+            ["losses"],
+        );
         losses
     }
 }

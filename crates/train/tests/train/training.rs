@@ -57,7 +57,7 @@ fn moments_move_in_the_first_step_and_gradients_are_left_zero() {
     let mut engine = wired(TRAINING);
     ticks(&mut engine, 1);
     let gradients = engine.value::<Gradients>("grads").unwrap();
-    assert!(numbers(&engine, &gradients.arena).iter().all(|gradient| *gradient == 0.0));
+    assert!(numbers(&engine, gradients.arena().unwrap()).iter().all(|gradient| *gradient == 0.0));
     let saved = engine.save().unwrap();
     let moments = &saved.nodes["adam"]["Moments"];
     let moved =
@@ -109,7 +109,7 @@ fn in_parts(of: Option<usize>, device: impl Device) -> (Vec<f64>, Vec<(String, V
     let mut engine = wired(nodes);
     engine.world.insert_resource(Machine(Arc::new(device)));
     let losses = named(&ticks(&mut engine, 1), "loss");
-    let gradients = numbers(&engine, &engine.value::<Gradients>("grads").unwrap().arena);
+    let gradients = numbers(&engine, engine.value::<Gradients>("grads").unwrap().arena().unwrap());
     let network = &engine.value::<Parameters>("unet").unwrap().network;
     let named =
         network.layout().export(&gradients).map(|(parameter, values)| (parameter.name.clone(), values));
@@ -255,7 +255,7 @@ fn a_network_may_be_told_what_augmentation_did() {
         let mut engine = wired(&nodes);
         engine.world.insert_resource(Machine(Arc::new(Cpu::new(1))));
         ticks(&mut engine, 1);
-        numbers(&engine, &engine.value::<Gradients>("grads").unwrap().arena)
+        numbers(&engine, engine.value::<Gradients>("grads").unwrap().arena().unwrap())
     };
     let told = gradients(r#"labels: "data", augment: "moved")"#);
     assert_eq!(gradients(r#"labels: "data", augment: "moved", micro_batch: 3)"#), told);
@@ -273,4 +273,32 @@ fn augmentation_that_a_network_does_not_know_is_refused_while_wiring() {
         );
     }
     assert!(engine(&augmented(2, r#"labels: "data")"#)).is_ok(), "it may go without");
+}
+
+#[test]
+fn the_gradients_of_a_large_network_go_to_the_moments_as_they_are_made_with_the_same_bits() {
+    let run = |gradient: &str, adam: &str| {
+        let nodes = changed("Net(classes: 3)", "Net(classes: 3, channels: 256)");
+        let nodes = nodes.replace(r#"labels: "data")"#, gradient).replace(r#"grads: "grads","#, adam);
+        let nodes =
+            nodes.replace(r#"Ema(of: "adam", halflife_mimg: 8e-6)"#, r#"Until(images: "data", count: 1000)"#);
+        let mut engine = wired(&nodes);
+        engine.world.insert_resource(Machine(Arc::new(Cpu::new(2))));
+        let told = ticks(&mut engine, 3);
+        let gathered = engine.value::<Gradients>("grads").unwrap().arena().is_some();
+        let moments = &engine.save().unwrap().nodes["adam"]["Moments"].arrays;
+        let bits = |(_, array): &(String, pipeline::Array)| {
+            array.read::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+        };
+        let moments: Vec<Vec<u32>> = moments.iter().map(bits).collect();
+        (gathered, (named(&told, "loss"), weights(&engine, "unet"), moments))
+    };
+    let (whole, alone) = (r#"labels: "data")"#, r#"grads: "grads","#);
+    let (gathered, moved) = run(whole, alone);
+    assert!(!gathered, "they are in the moments");
+    let (gathered, apart) = run(r#"labels: "data", micro_batch: 3)"#, alone);
+    assert!(gathered, "the parts of a batch are gathered first");
+    assert!(moved == apart, "losses {:?} and {:?}", moved.0, apart.0);
+    let (gathered, _) = run(whole, r#"grads: "grads", every: 2,"#);
+    assert!(gathered, "they are gathered where the optimiser waits for several batches");
 }

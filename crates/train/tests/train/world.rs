@@ -94,6 +94,12 @@ pub struct Net {
     augment: usize,
     #[serde(default)]
     precision: Precision,
+    #[serde(default = "few")]
+    channels: usize,
+}
+
+fn few() -> usize {
+    4
 }
 
 impl Node for Net {
@@ -110,7 +116,8 @@ fn net(this: This<Net>, made: Read<Parameters>, compute: Compute) -> Result<Para
     match made.of(this.node()) {
         Some(made) => Ok(made.clone()),
         None => {
-            let made = tiny_network((this.classes, this.augment), |numbers| compute.upload(numbers))?;
+            let conditions = (this.classes, this.augment);
+            let made = network(this.channels, conditions, |numbers| compute.upload(numbers))?;
             Ok(Parameters { network: this.precision.of(made.network), ..made })
         }
     }
@@ -118,13 +125,21 @@ fn net(this: This<Net>, made: Read<Parameters>, compute: Compute) -> Result<Para
 
 /// A U-Net of 4x4 grey images with random parameters of a size that matters.
 pub fn tiny_network(
+    conditions: (usize, usize),
+    upload: impl Fn(&Array) -> tensor::Result<Tensor>,
+) -> Result<Parameters> {
+    network(few(), conditions, upload)
+}
+
+fn network(
+    model_channels: usize,
     (label_dim, augment_dim): (usize, usize),
     upload: impl Fn(&Array) -> tensor::Result<Tensor>,
 ) -> Result<Parameters> {
     let small = SongUNetConfig {
         label_dim,
         augment_dim,
-        model_channels: 4,
+        model_channels,
         multipliers: vec![1],
         blocks: 1,
         attention: vec![],

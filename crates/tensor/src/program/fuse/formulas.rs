@@ -6,7 +6,7 @@ use super::Fuser;
 use crate::check;
 use crate::op::Op;
 use crate::program::kernel::{Kernel, Made, Map, Step};
-use crate::{Destination, Expr, Value};
+use crate::{Destination, Expr, Output, Value};
 
 /// Formulas stop growing here: beyond, fusing saves little.
 const LARGEST_FORMULA: usize = 96;
@@ -98,5 +98,43 @@ impl Fuser<'_> {
         let shape = self.graph.shape(formulas[0]).clone();
         let kernel = Kernel::Map(Map { shape, inputs, exprs });
         self.last.push(Step { kernel, outputs, accumulate: false });
+    }
+
+    /// Whether an output is a formula that is stored over a place of an input which nothing else writes to, and which only
+    /// the formula reads, if anyone.
+    pub(super) fn is_stored_at_once(&self, output: &Output) -> bool {
+        let (value, Destination::Into { input, offset }) = (output.value, &output.to) else { return false };
+        let len = self.graph.shape(value).len();
+        let touches = |start: usize, other: Value| {
+            start < offset + len && *offset < start + self.graph.shape(other).len()
+        };
+        let writes = |other: &&Output| match other.to {
+            Destination::Into { input: to, offset } | Destination::AddedTo { input: to, offset } => {
+                to == *input && touches(offset, other.value)
+            }
+            Destination::Named(_) => false,
+        };
+        let leaves = |reader: &Value| match self.op(*reader) {
+            Op::Window { offset: start } if touches(*start, *reader) => {
+                start == offset
+                    && self.graph.shape(*reader) == self.graph.shape(value)
+                    && self.only_user(*reader) == Some(value)
+            }
+            op => matches!(op, Op::Window { .. }),
+        };
+        let outputs = self.graph.outputs();
+        matches!(self.op(value), Op::Map { .. })
+            && !self.users.contains_key(&value)
+            && outputs.iter().filter(|other| other.value == value).count() == 1
+            && outputs.iter().filter(writes).count() == 1
+            && !self.outputs.contains(input)
+            && self.users.get(input).is_none_or(|readers| readers.iter().all(leaves))
+    }
+
+    pub(super) fn lower_at_once(&mut self, value: Value, to: (Value, usize)) {
+        let kernel = self.kernel(value);
+        kernel.inputs().into_iter().for_each(|input| self.lower(input));
+        let outputs = vec![Made { value, into: Some(to) }];
+        self.steps.insert((value, Some(to)), Step { kernel, outputs, accumulate: false });
     }
 }

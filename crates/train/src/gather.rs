@@ -1,0 +1,71 @@
+//! Where gradients go: side by side, or straight to the moments of the optimiser that alone reads them.
+
+use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemParam;
+use pipeline::Readers;
+use ports::{Compute, Gathered, Gradients, Parameters};
+use tensor::{Bindings, Dtype, Outputs, Tensor};
+use unet::Precision;
+
+use crate::adam::{Adam, Moments};
+use crate::loss::Gather;
+
+/// From so many parameters on, gradients are used up as soon as they are made: those of smaller networks take little memory,
+/// and the steps that each parameter then takes are too many for their sizes.
+const LARGE: usize = 1 << 22;
+
+/// The optimisers of a world.
+#[derive(SystemParam)]
+pub struct Optimisers<'w, 's> {
+    readers: Readers<'w, 's>,
+    adams: Query<'w, 's, &'static Adam>,
+    moments: Query<'w, 's, &'static Moments>,
+}
+
+impl Optimisers<'_, '_> {
+    /// The optimiser that can use up the gradients of `node` as soon as they are made, if that is worth it. In mixed precision
+    /// it is known too late whether there is a step at all.
+    pub fn at_once(&self, node: Entity, of: &Parameters, compute: &Compute) -> Option<(Entity, Gather)> {
+        let worth_it = of.network.layout().len >= LARGE && compute.device().takes_small_steps();
+        if !worth_it || of.network.precision() == Precision::Mixed {
+            return None;
+        }
+        let reader = self.readers.only_in_step(node)?;
+        Some((reader, Gather::Moments(self.adams.get(reader).ok()?.betas())))
+    }
+
+    /// The moments of one, which are zero before its first step.
+    pub fn moments(&self, adam: Entity, of: &Parameters, compute: &Compute) -> Result<Into> {
+        let own = self.moments.get(adam).map(Moments::tensors);
+        Ok(Into::Moments(own.or_else(|_| Moments::zeros(of, compute))?))
+    }
+}
+
+/// The tensors that gradients go to.
+pub enum Into {
+    Arena(Tensor),
+    Moments([Tensor; 2]),
+}
+
+impl Into {
+    /// Those that a node has gathered before, or zeros.
+    pub fn arena(own: Option<&Gradients>, of: &Parameters, compute: &Compute) -> Result<Self> {
+        let own = own.and_then(Gradients::arena).cloned();
+        Ok(Into::Arena(own.map_or_else(|| compute.device().zeros(of.arena.shape(), Dtype::Real), Ok)?))
+    }
+
+    pub fn bind(&self, bindings: Bindings) -> Bindings {
+        match self {
+            Into::Arena(arena) => bindings.tensor("gradients", arena),
+            Into::Moments([m, v]) => bindings.tensor("m", m).tensor("v", v),
+        }
+    }
+
+    /// What has become of them in the last run, which made this.
+    pub fn gathered(self, mut made: Outputs) -> Result<Gathered> {
+        Ok(match self {
+            Into::Arena(arena) => Gathered::Arena(arena),
+            Into::Moments([m, v]) => Gathered::Moments { m, v, nonfinite: made.take("nonfinite")? },
+        })
+    }
+}
