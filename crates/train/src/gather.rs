@@ -35,37 +35,37 @@ impl Optimisers<'_, '_> {
     }
 
     /// The moments of one, which are zero before its first step.
-    pub fn moments(&self, adam: Entity, of: &Parameters, compute: &Compute) -> Result<Into> {
+    pub fn moments(&self, adam: Entity, of: &Parameters, compute: &Compute) -> Result<Destination> {
         let own = self.moments.get(adam).map(Moments::tensors);
-        Ok(Into::Moments(own.or_else(|_| Moments::zeros(of, compute))?))
+        Ok(Destination::Moments(own.or_else(|_| Moments::zeros(of, compute))?))
     }
 }
 
 /// The tensors that gradients go to.
-pub enum Into {
+pub enum Destination {
     Arena(Tensor),
     Moments([Tensor; 2]),
 }
 
-impl Into {
+impl Destination {
     /// Those that a node has gathered before, or zeros.
     pub fn arena(own: Option<&Gradients>, of: &Parameters, compute: &Compute) -> Result<Self> {
         let own = own.and_then(Gradients::arena).cloned();
-        Ok(Into::Arena(own.map_or_else(|| compute.device().zeros(of.arena.shape(), Dtype::Real), Ok)?))
+        Ok(Destination::Arena(own.map_or_else(|| compute.device().zeros(of.arena.shape(), Dtype::Real), Ok)?))
     }
 
     pub fn bind(&self, bindings: Bindings) -> Bindings {
         match self {
-            Into::Arena(arena) => bindings.tensor("gradients", arena),
-            Into::Moments([m, v]) => bindings.tensor("m", m).tensor("v", v),
+            Destination::Arena(arena) => bindings.tensor("gradients", arena),
+            Destination::Moments([m, v]) => bindings.tensor("m", m).tensor("v", v),
         }
     }
 
     /// What has become of them in the last run, which made this.
     pub fn gathered(self, mut made: Outputs) -> Result<Gathered> {
         Ok(match self {
-            Into::Arena(arena) => Gathered::Arena(arena),
-            Into::Moments([m, v]) => Gathered::Moments { m, v, nonfinite: made.take("nonfinite")? },
+            Destination::Arena(arena) => Gathered::Arena(arena),
+            Destination::Moments([m, v]) => Gathered::Moments { m, v, nonfinite: made.take("nonfinite")? },
         })
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tensor::{Array, Bindings, Graph, Outputs, Tensor};
 use unet::Precision;
 
-use crate::gather::{Into, Optimisers};
+use crate::gather::{Destination, Optimisers};
 use crate::loss::{Gather, gradient_graph, mean_loss_graph};
 use crate::sample_keys::sample_keys;
 use crate::setting::at_least_one;
@@ -156,17 +156,18 @@ pub fn gradient(
     if this.micro_batch.is_none() && own.get(this.node()).is_err() {
         Compute::tell_parts(batch.n, &parts, &mut notes);
     }
-    let into = match adam.filter(|_| gather != Gather::Arena) {
+    let to = match adam.filter(|_| gather != Gather::Arena) {
         Some((adam, _)) => optimisers.moments(adam, parameters, &compute)?,
-        None => Into::arena(own.get(this.node()).ok(), parameters, &compute)?,
+        None => Destination::arena(own.get(this.node()).ok(), parameters, &compute)?,
     };
 
     let mut losses = Vec::new();
     let mut made = Outputs::default();
     for range in parts {
-        let mut bindings = into.bind(batch.bindings(range.clone())).extend(&by.bindings());
+        let mut bindings = to.bind(batch.bindings(range.clone())).extend(&by.bindings());
         for (name, rows) in [("labels", labels), ("augment", augment)] {
-            bindings = rows.into_iter().fold(bindings, |to, rows| to.tensor(name, &rows.rows(range.clone())));
+            bindings =
+                rows.into_iter().fold(bindings, |all, rows| all.tensor(name, &rows.rows(range.clone())));
         }
         if let Some(scale) = &scaling.0 {
             bindings = bindings.tensor("scale", &scale.0);
@@ -178,7 +179,7 @@ pub fn gradient(
         losses.push(made.take("losses")?);
     }
     gauges.watch("loss", *tick, mean(&losses, &mut compute)?);
-    let gathered = into.gathered(made)?;
+    let gathered = to.gathered(made)?;
     let scale = scaling.0.clone();
     Ok((Gradients { gathered, before: batch.before, batch: batch.n, scale }, scaling))
 }
