@@ -335,6 +335,7 @@ fn formulas_over_places_of_their_own_are_stored_in_place() {
     };
     let (found, expected) = (stored(&gpu), stored(&Reference));
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        assert!((found - expected).abs() < 1e-3, "{found} instead of {expected} at {at}");
+        // Sums of a hundred products that reach about a hundred: some ulp of 8e-6.
+        assert!((found - expected).abs() < 1e-4, "{found} instead of {expected} at {at}");
     }
 }

@@ -7,12 +7,20 @@ use ports::{Compute, Gathered, Gradients, Parameters};
 use tensor::{Bindings, Dtype, Outputs, Tensor};
 use unet::Precision;
 
-use crate::adam::{Adam, Moments};
-use crate::loss::Gather;
+use crate::adam::{Adam, Betas, Moments};
 
 /// From so many parameters on, gradients are used up as soon as they are made: those of smaller networks take little memory,
-/// and the steps that each parameter then takes are too many for their sizes.
+/// and the steps that each parameter then takes cost them 3 to 5 % of their time (`docs/performance.md`).
 const LARGE: usize = 1 << 22;
+
+/// What becomes of the gradients of [`gradient_graph`](crate::gradient_graph).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gather {
+    /// They are added to `gradients`, which lies as the parameters do.
+    Arena,
+    /// They move the moments `m` and `v` of Adam, which lie so as well: see [`moments_graph`](crate::moments_graph).
+    Moments(Betas),
+}
 
 /// The optimisers of a world.
 #[derive(SystemParam)]

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use tensor::{Array, Bindings, Graph, Outputs, Tensor};
 use unet::Precision;
 
-use crate::gather::{Destination, Optimisers};
-use crate::loss::{Gather, gradient_graph, mean_loss_graph};
+use crate::gather::{Destination, Gather, Optimisers};
+use crate::loss::{gradient_graph, mean_loss_graph};
 use crate::sample_keys::sample_keys;
 use crate::setting::at_least_one;
 
@@ -139,7 +139,9 @@ pub fn gradient(
     let labels = label_rows(by, labels.maybe(this.labels)?, batch.n)?;
     let augment = augment_rows(by, augments.maybe(this.augment)?, batch.n)?;
     let scaling = scalings.get(this.node()).cloned().or_else(|_| Scaling::first(parameters, &compute))?;
-    let adam = optimisers.at_once(this.node(), parameters, &compute);
+    // Moments move by the gradients of a whole batch.
+    let whole = this.micro_batch.is_none_or(|images| images >= batch.n);
+    let adam = optimisers.at_once(this.node(), parameters, &compute).filter(|_| whole);
 
     let augmented = augment.is_some();
     let key =
@@ -149,7 +151,6 @@ pub fn gradient(
     let mut gather = adam.map_or(Gather::Arena, |(_, gather)| gather);
     let mut parts = compute.parts(&key(gather), batch.n, this.micro_batch, build(gather))?;
     if parts.len() > 1 && gather != Gather::Arena {
-        // Moments move by the gradients of a whole batch.
         gather = Gather::Arena;
         parts = compute.parts(&key(gather), batch.n, this.micro_batch, build(gather))?;
     }

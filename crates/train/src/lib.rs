@@ -24,13 +24,13 @@ pub use adam::{Adam, Betas, Moments, adam, adam_graph, adam_numbers, adam_step_g
 pub use checkpoint::{Checkpoint, Due, checkpoint, write_checkpoints};
 pub use corrupt::{Corrupt, corrupt, corrupt_graph};
 pub use ema::{Ema, ema, ema_graph};
-pub use gather::Optimisers;
+pub use gather::{Gather, Optimisers};
 pub use gradient::{Gradient, Scaling, gradient};
 pub use levels::{Levels, levels};
 pub use log_normal::{LogNormal, log_normal, log_normal_graph};
 pub use log_uniform::{LogUniform, log_uniform, log_uniform_graph};
 pub use loss::{
-    Gather, ParameterGradient, gradient_graph, mean_loss_graph, parameter_gradients, weighted_squared_error,
+    ParameterGradient, gradient_graph, mean_loss_graph, parameter_gradients, weighted_squared_error,
 };
 pub use state::{from_state, to_state};
 pub use until::{Until, until};

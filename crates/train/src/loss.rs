@@ -5,16 +5,8 @@ use ports::{Denoise, Parameters, Query};
 use tensor::{Expr, Fold, Graph, Op, Value, gradients};
 use unet::Precision;
 
-use crate::adam::{Betas, moments_graph};
-
-/// What becomes of the gradients of [`gradient_graph`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Gather {
-    /// They are added to `gradients`, which lies as the parameters do.
-    Arena,
-    /// They move the moments `m` and `v` of Adam, which lie so as well: see [`moments_graph`].
-    Moments(Betas),
-}
+use crate::adam::moments_graph;
+use crate::gather::Gather;
 
 /// λ(σ) (D - y)² for each pixel, `[n, h, w, c]`: what equation 8 takes the mean of. `sigma` is `[n, 1, 1, 1]`.
 pub fn weighted_squared_error(

@@ -1,8 +1,9 @@
 //! Ticks, acts, paces and ends.
 
 use bevy_ecs::prelude::*;
+use bevy_ecs::system::SystemState;
 use insta::assert_snapshot;
-use mollify_pipeline::{Act, After, Before, Closing, Engine, Metric, Outcome, Tick};
+use mollify_pipeline::{Act, After, Before, Closing, Engine, Metric, Outcome, Readers, Tick};
 
 use crate::toy::*;
 use crate::{engine, toy, wire};
@@ -259,4 +260,26 @@ fn engines_run_on_their_own_threads() {
     let [a, b] = [run(toy(&[])), run(toy(&[]))].map(|thread| thread.join().unwrap());
     assert_eq!(a, b);
     assert_eq!(a.0.len(), 6);
+}
+
+#[test]
+fn the_only_reader_is_known_where_it_reads_in_step() {
+    let in_step = |nodes: &str| {
+        let mut engine = wire(&format!(r#" "stop": Until(ticks: 1), {nodes} "#));
+        let one = engine.find("one").unwrap();
+        let mut state = SystemState::<Readers>::new(&mut engine.world);
+        let reader = state.get(&engine.world).unwrap().only_in_step(one);
+        assert!(reader.is_none() || reader == engine.find("sum"));
+        reader.is_some()
+    };
+    assert!(in_step(r#" "one": Sum(plus: None), "sum": Sum(plus: "one") "#));
+    assert!(in_step(r#" "one": Sum(plus: None, every: 2), "sum": Sum(plus: "one", every: 2) "#));
+    assert!(!in_step(r#" "one": Sum(plus: None), "sum": Sum(plus: "one", every: 2) "#), "at another pace");
+    assert!(
+        !in_step(r#" "one": Sum(plus: None), "sum": Sum(plus: "one", after: ["stop"]) "#),
+        "in another act"
+    );
+    let two = r#" "one": Sum(plus: None), "sum": Sum(plus: "one"), "other": Sum(plus: "one") "#;
+    assert!(!in_step(two), "there is another");
+    assert!(!in_step(r#" "one": Sum(plus: None), "sum": Sum(plus: None) "#), "nobody reads it");
 }

@@ -267,8 +267,8 @@ impl<'a> Fuser<'a> {
         }
     }
 
-    /// The steps in the order of what they make, but for those that others need earlier, and those that need what they read
-    /// no longer than it is made.
+    /// The steps in the order of what they make. Those that others need come earlier, and so do those that leave nothing:
+    /// as soon as what they read is made, which then need not be kept for them.
     fn finish(self) -> Vec<Step> {
         let steps: Vec<Step> = self.steps.into_values().collect();
         let made = steps.iter().enumerate().flat_map(|(at, step)| {
